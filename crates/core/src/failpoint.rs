@@ -1,0 +1,80 @@
+//! Named failpoints at commit points: always compiled in, armed only by `WEIR_FAILPOINT`.
+//!
+//! `WEIR_FAILPOINT=landing.committed` aborts the process (as SIGKILL would, without unwinding) the
+//! first time that point is reached; `landing.committed=3` the third time. A disarmed point costs one
+//! atomic load. Points register themselves in [`NAMES`], so that the kill tests cover each.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+
+/// Every failpoint of the product, in the order of the path. A name used but not listed here panics in
+/// tests; a listed name without a kill test fails the build.
+pub const NAMES: &[&str] = &[
+    "replay.produced",
+    "landing.polled",
+    "landing.decoded",
+    "landing.file_part_written",
+    "landing.files_written",
+    "landing.deadletters_committed",
+    "landing.committed",
+    "staging.files_written",
+    "staging.quarantine_committed",
+    "staging.committed",
+    "curated.change_set_written",
+    "curated.history_committed",
+    "curated.table_committed",
+    "curated.before_publish",
+    "curated.published",
+    "warehouse.load_before_commit",
+    "warehouse.load_committed",
+    "warehouse.refresh_before_commit",
+    "warehouse.refresh_committed",
+    "warehouse.mirror_before_commit",
+    "warehouse.mirror_committed",
+];
+
+const UNREAD: u8 = 0;
+const DISARMED: u8 = 1;
+const ARMED: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(UNREAD);
+static LEFT: AtomicI64 = AtomicI64::new(0);
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// Dies here when armed under this name.
+pub fn hit(name: &'static str) {
+    match STATE.load(Ordering::Relaxed) {
+        DISARMED => {}
+        UNREAD => {
+            arm();
+            hit(name);
+        }
+        _ => {
+            if NAME.get().is_some_and(|armed| armed == name) && LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
+                #[allow(clippy::print_stderr, reason = "the process ends here; nothing else can tell why")]
+                {
+                    eprintln!("failpoint {name}");
+                }
+                std::process::abort();
+            }
+        }
+    }
+    debug_assert!(NAMES.contains(&name), "failpoint `{name}` is not listed");
+}
+
+fn arm() {
+    let armed = std::env::var("WEIR_FAILPOINT").ok().filter(|text| !text.is_empty());
+    let Some(text) = armed else {
+        STATE.store(DISARMED, Ordering::Relaxed);
+        return;
+    };
+    let (name, count) = match text.split_once('=') {
+        Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1)),
+        None => (text, 1),
+    };
+    // Only the first caller arms; a second thread finds the name set and keeps the count.
+    if NAME.set(name).is_ok() {
+        LEFT.store(count, Ordering::SeqCst);
+        STATE.store(ARMED, Ordering::SeqCst);
+    }
+}
