@@ -1,0 +1,56 @@
+//! The whole project, checked.
+
+use std::path::PathBuf;
+
+use weir_core::name::{Identifier, ModelName, TableName};
+
+use crate::model::Model;
+use crate::settings::{Curated, Lake, Landing, Staging, Stream, Warehouse};
+use crate::table::Table;
+
+/// A project whose files were all read and found right for one environment.
+///
+/// Made by `load` only; a test may change the fields of one that it loaded.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Project {
+    /// `name` in `weir.yaml`.
+    pub name: Identifier,
+    /// The environment that the settings are for, e.g. `dev`.
+    pub env: String,
+    /// The folder that holds `weir.yaml`, absolute.
+    pub dir: PathBuf,
+    /// Brokers, registry, topics.
+    pub stream: Stream,
+    /// Where the tables are.
+    pub lake: Lake,
+    /// How the stream is cut into micro-batches.
+    pub landing: Landing,
+    /// How much staging takes at once.
+    pub staging: Staging,
+    /// How curated tables are spread.
+    pub curated: Curated,
+    /// Where the star schema is served.
+    pub warehouse: Warehouse,
+    /// Source tables, in declared order (files by name, tables as listed in `sources/*.yaml`).
+    pub tables: Vec<Table>,
+    /// Curated models in build order: dimensions, then facts, the date dimension last.
+    pub models: Vec<Model>,
+}
+
+impl Project {
+    /// The source table of this name.
+    pub fn table(&self, name: &TableName) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name == *name)
+    }
+
+    /// The source table whose changes this topic carries.
+    pub fn table_of_topic(&self, topic: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.topic == topic)
+    }
+
+    /// The curated model of this name.
+    pub fn model(&self, name: &ModelName) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == *name)
+    }
+}

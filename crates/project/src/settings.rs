@@ -1,0 +1,129 @@
+//! The sections of `weir.yaml`, checked: plain values with their units in the type.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::secret::SecretText;
+
+/// Something that Weir runs itself, inside the process and on loopback, or that runs elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Inside the process. A port of its own choice where none is given.
+    Embedded {
+        /// The port to listen on.
+        port: Option<u16>,
+    },
+    /// Elsewhere: `host:port,host:port` for brokers, a URL for a registry.
+    External(SecretText),
+}
+
+/// `stream:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Kafka brokers.
+    pub brokers: Endpoint,
+    /// The schema registry (Confluent API).
+    pub registry: Endpoint,
+    /// Partitions of a topic that Weir creates; at least 1.
+    pub partitions: i32,
+    /// How long a topic that Weir creates keeps records, counted from arrival.
+    pub retention: Duration,
+    /// librdkafka settings passed through, e.g. `security.protocol`; empty for embedded brokers.
+    pub client: BTreeMap<String, SecretText>,
+}
+
+/// `lake:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lake {
+    /// The root that holds the zones' folders.
+    pub root: LakeRoot,
+    /// Memory limit of the engine; work beyond it spills to disk.
+    pub memory: ByteSize,
+}
+
+/// Where the lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LakeRoot {
+    /// A local folder, absolute.
+    Folder(PathBuf),
+    /// An S3 URL, `s3://bucket/prefix`. Read and checked here; opening it is the lake's to do or refuse.
+    S3(String),
+}
+
+/// `landing:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Landing {
+    /// Longest wait before a part-filled batch is committed; bounds freshness.
+    pub max_wait: Duration,
+    /// Most records in a batch.
+    pub max_rows: usize,
+    /// Largest batch in bytes as received; bounds memory.
+    pub max_size: ByteSize,
+    /// How long landing rows are kept, counted from arrival, once staging has committed them.
+    pub retention: Duration,
+    /// How far behind the newest event of its partition an event may be before it counts as late.
+    pub allowed_lateness: Duration,
+}
+
+/// `staging:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staging {
+    /// Most landing rows read for one staging commit; bounds memory.
+    pub max_rows: usize,
+}
+
+/// `curated:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Curated {
+    /// Key-hash buckets of the histories, dimensions and facts; fixed once a table exists.
+    pub buckets: u16,
+}
+
+/// `warehouse:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    /// Where the SQL runs.
+    pub target: WarehouseTarget,
+    /// How often the streaming views are refreshed.
+    pub refresh_every: Duration,
+    /// Memory limit of the embedded warehouse.
+    pub memory: ByteSize,
+    /// What `${iam_role}` stands for in the load scripts: `default` or a role's ARN.
+    pub iam_role: String,
+    /// What `${auth}` stands for in `CREATE EXTERNAL SCHEMA .. FROM KAFKA`.
+    pub auth: Auth,
+}
+
+/// The warehouse that takes the SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WarehouseTarget {
+    /// Redshift's double, inside the process and on loopback.
+    Embedded {
+        /// The port of the Postgres wire; a free one where none is given.
+        port: Option<u16>,
+    },
+    /// Amazon Redshift: `postgres://user@host:5439/database`.
+    Redshift(SecretText),
+}
+
+/// How the warehouse proves itself to the brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// By its IAM role.
+    Iam,
+}
+
+impl Auth {
+    /// The word in SQL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Iam => "iam",
+        }
+    }
+}
