@@ -57,7 +57,9 @@ pub enum ColumnType {
 
 /// Why a text is no [`ColumnType`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no column type: use bit, tinyint, smallint, int, bigint, real, float, decimal(p,s), money, smallmoney, nvarchar(n|max), varchar(n|max), date, datetime2(n), datetimeoffset, uniqueidentifier or varbinary(n|max)")]
+#[error(
+    "`{0}` is no column type: use bit, tinyint, smallint, int, bigint, real, float, decimal(p,s), money, smallmoney, nvarchar(n|max), varchar(n|max), date, datetime2(n), datetimeoffset, uniqueidentifier or varbinary(n|max)"
+)]
 pub struct NotAColumnType(String);
 
 impl FromStr for ColumnType {
