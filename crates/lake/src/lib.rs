@@ -1,0 +1,50 @@
+//! Lake: the zones' folders, their Delta tables, the one atomic commit, and the engine's session.
+//!
+//! In: Arrow record batches, and positions (where in its input a writer stands).
+//! Out: plain Delta tables (reader version 1, writer version 2) that any other reader opens at every
+//! committed version; one commit holds files, positions and counts, or nothing of them.
+//! Never: a commit over somebody else's, a position that runs backwards unasked, a half-written table.
+//!
+//! Read first: [`Table::commit`] (the one place that changes a table), then [`Lake`], then [`side`].
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), weir_lake::LakeError> {
+//! use weir_core::zone::Zone;
+//! use weir_lake::{Lake, Options};
+//!
+//! let lake = Lake::open(Options::folder("/var/lib/weir")).await?;
+//! if let Some(table) = lake.table(Zone::Landing, "customer").await? {
+//!     println!("{} files at version {}", table.files().count(), table.version());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod checkpoint;
+mod commit;
+mod encode;
+mod error;
+mod file;
+mod lake;
+mod log;
+mod orphan;
+mod read;
+mod schema;
+pub mod side;
+mod stats;
+mod table;
+
+pub use commit::Commit;
+pub use error::LakeError;
+pub use file::{DataFile, NewFile, Partition, Partitioning};
+pub use lake::{Lake, Options};
+pub use log::CommitInfo;
+pub use object_store::ObjectStore;
+pub use read::Batches;
+pub use schema::union;
+pub use table::Table;
+
+/// Tag of a data file: smallest `_order_key` in it, hexadecimal.
+pub const MIN_ORDER_KEY: &str = "weir.minOrderKey";
+/// Tag of a data file: largest `_order_key` in it, hexadecimal.
+pub const MAX_ORDER_KEY: &str = "weir.maxOrderKey";

@@ -1,0 +1,151 @@
+//! The one place that changes a table: files, positions, schema and counts in one atomic step.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
+use deltalake::kernel::{Action, MetadataExt, StructType, Transaction};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use serde_json::{Map, Value};
+
+use crate::error::LakeError;
+use crate::file::DataFile;
+use crate::schema;
+use crate::table::Table;
+
+/// What one commit does.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Files that become part of the table.
+    pub add: Vec<DataFile>,
+    /// Files that leave it.
+    pub remove: Vec<DataFile>,
+    /// Where readers stand after it. A position may not run backwards.
+    pub positions: Vec<(String, i64)>,
+    /// Positions that are set back, when what they stood for is removed.
+    pub rewind: Vec<(String, i64)>,
+    /// The table's own columns from now on; a superset of those before ([`crate::union`]).
+    pub schema: Option<SchemaRef>,
+    /// What the commitInfo says, e.g. `weir.landing`.
+    pub info: Map<String, Value>,
+    /// The version that the commit must follow; none: the one that the handle sees.
+    pub expected_version: Option<i64>,
+    /// Rows are only moved between files: readers of additions do not see it.
+    pub rearranges: bool,
+}
+
+impl Table {
+    /// Commits, or fails and changes nothing.
+    ///
+    /// Afterwards the handle stands at the new version, which is returned. A commit of somebody else
+    /// since the handle's version is a [`LakeError::Conflict`]; refresh, read the positions, do it again.
+    pub async fn commit(&mut self, commit: Commit) -> Result<i64, LakeError> {
+        let base = self.version();
+        if commit
+            .expected_version
+            .is_some_and(|expected| expected != base)
+        {
+            return Err(LakeError::Conflict {
+                table: self.full_name.clone(),
+                base: commit.expected_version.unwrap_or(base),
+            });
+        }
+        self.refuse_backwards(&commit)?;
+        let actions = self.actions(&commit)?;
+        let now = chrono::Utc::now().timestamp_millis();
+        let moves = commit.positions.iter().chain(&commit.rewind);
+        let transactions = moves.map(|(reader, position)| {
+            Transaction::new_with_last_update(reader, *position, Some(now))
+        });
+        let properties = CommitProperties::default()
+            .with_metadata(commit.info.clone())
+            .with_application_transactions(transactions.collect())
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: None,
+            predicate: None,
+        };
+        let done = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(
+                Some(&self.state as &dyn TableReference),
+                self.log_store.clone(),
+                operation,
+            )
+            .await
+            .map_err(|e| LakeError::delta(&self.full_name, base, e))?;
+        self.state = done.snapshot();
+        self.apply(commit);
+        self.checkpoint_if_due().await;
+        Ok(self.version())
+    }
+
+    fn refuse_backwards(&self, commit: &Commit) -> Result<(), LakeError> {
+        for (reader, given) in &commit.positions {
+            if let Some(stored) = self.position(reader).filter(|stored| stored > given) {
+                return Err(LakeError::PositionBackwards {
+                    table: self.full_name.clone(),
+                    reader: reader.clone(),
+                    stored,
+                    given: *given,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn actions(&self, commit: &Commit) -> Result<Vec<Action>, LakeError> {
+        let now = chrono::Utc::now().timestamp_millis();
+        let data_change = !commit.rearranges;
+        let mut actions = Vec::with_capacity(commit.add.len() + commit.remove.len() + 1);
+        if let Some(columns) = &commit.schema
+            && columns != &self.schema
+        {
+            let mut fields = schema::delta_fields(&self.full_name, &schema::normal(columns))?;
+            let partition_columns =
+                arrow::datatypes::Schema::new(self.partitioning.fields().collect::<Vec<_>>());
+            fields.extend(schema::delta_fields(&self.full_name, &partition_columns)?);
+            let refused = |e: deltalake::DeltaTableError| {
+                LakeError::delta(&self.full_name, self.version(), e)
+            };
+            let columns = StructType::try_new(fields).map_err(|e| refused(e.into()))?;
+            let metadata = self
+                .state
+                .metadata()
+                .clone()
+                .with_schema(&columns)
+                .map_err(|e| refused(e.into()))?;
+            actions.push(Action::Metadata(metadata));
+        }
+        actions.extend(
+            commit
+                .remove
+                .iter()
+                .map(|file| Action::Remove(file.to_remove(data_change, now))),
+        );
+        actions.extend(
+            commit
+                .add
+                .iter()
+                .map(|file| Action::Add(file.to_add(data_change))),
+        );
+        Ok(actions)
+    }
+
+    /// The handle's own view after its commit.
+    fn apply(&mut self, commit: Commit) {
+        if let Some(columns) = commit.schema {
+            self.schema = schema::normal(&columns);
+        }
+        let files = Arc::make_mut(&mut self.files);
+        for file in &commit.remove {
+            files.remove(&file.path);
+        }
+        files.extend(commit.add.into_iter().map(|file| (file.path.clone(), file)));
+        Arc::make_mut(&mut self.positions)
+            .extend(commit.positions.into_iter().chain(commit.rewind));
+    }
+}

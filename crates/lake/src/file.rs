@@ -1,0 +1,232 @@
+//! Data files: where they stand, how big they are, what is known of their rows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field};
+use deltalake::kernel::{Add, Remove};
+use weir_core::zone::Hour;
+
+/// How a table's files are spread over folders; fixed when the table is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partitioning {
+    /// `year=/month=/day=/hour=`, of the event's commit time at the source.
+    Hour,
+    /// `_bucket=`, of the key's hash.
+    Bucket,
+    /// One folder.
+    None,
+}
+
+impl Partitioning {
+    /// The partition columns; they follow the table's own columns.
+    pub fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Hour => &["year", "month", "day", "hour"],
+            Self::Bucket => &["_bucket"],
+            Self::None => &[],
+        }
+    }
+
+    pub(crate) fn fields(self) -> impl Iterator<Item = Field> {
+        self.columns()
+            .iter()
+            .map(|name| Field::new(*name, DataType::Int32, true))
+    }
+
+    pub(crate) fn of_columns(columns: &[String]) -> Option<Self> {
+        [Self::Hour, Self::Bucket, Self::None]
+            .into_iter()
+            .find(|candidate| candidate.columns() == columns)
+    }
+}
+
+/// The folder that a file belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partition {
+    /// The table has one folder.
+    None,
+    /// An hour's folder.
+    Hour(Hour),
+    /// A bucket's folder.
+    Bucket(u16),
+}
+
+impl Partition {
+    /// `year=2024/month=01/day=02/hour=03/`, `_bucket=7/` or nothing.
+    pub(crate) fn prefix(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Hour(hour) => format!("{}/", hour.folder()),
+            Self::Bucket(bucket) => format!("_bucket={bucket}/"),
+        }
+    }
+
+    /// The partition columns' values, in their order.
+    pub(crate) fn values(self) -> Vec<i32> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Hour(hour) => {
+                let (year, month, day, hour) = hour.parts();
+                // Months, days and hours are below 60.
+                let small = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+                vec![year, small(month), small(day), small(hour)]
+            }
+            Self::Bucket(bucket) => vec![i32::from(bucket)],
+        }
+    }
+
+    fn map(self) -> HashMap<String, Option<String>> {
+        let names = match self {
+            Self::None => Partitioning::None,
+            Self::Hour(_) => Partitioning::Hour,
+            Self::Bucket(_) => Partitioning::Bucket,
+        };
+        let columns = names.columns().iter().map(|name| (*name).to_owned());
+        columns
+            .zip(
+                self.values()
+                    .into_iter()
+                    .map(|value| Some(value.to_string())),
+            )
+            .collect()
+    }
+
+    fn of_map(map: &HashMap<String, Option<String>>) -> Option<Self> {
+        let number = |name: &str| {
+            map.get(name)
+                .and_then(Option::as_ref)
+                .and_then(|text| text.parse::<i32>().ok())
+        };
+        if map.is_empty() {
+            return Some(Self::None);
+        }
+        if let Some(bucket) = number("_bucket") {
+            return u16::try_from(bucket).ok().map(Self::Bucket);
+        }
+        let small = |name: &str| number(name).and_then(|n| u32::try_from(n).ok());
+        let date =
+            chrono::NaiveDate::from_ymd_opt(number("year")?, small("month")?, small("day")?)?;
+        let at = date.and_hms_opt(small("hour")?, 0, 0)?.and_utc();
+        Some(Self::Hour(Hour::of_micros(at.timestamp_micros())))
+    }
+}
+
+/// A data file of a table: written, and committed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Path relative to the table's folder.
+    pub path: String,
+    /// The folder.
+    pub partition: Partition,
+    /// Bytes.
+    pub size: i64,
+    /// Rows.
+    pub rows: u64,
+    /// When it was written, milliseconds since 1970 UTC.
+    pub modified: i64,
+    /// What the writer says of the rows, e.g. [`crate::MIN_ORDER_KEY`].
+    pub tags: BTreeMap<String, String>,
+    pub(crate) stats: Option<String>,
+}
+
+impl DataFile {
+    /// A tag's text.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.get(name).map(String::as_str)
+    }
+
+    /// Whether a row with an order key in `[min, max]` (hexadecimal) may be inside.
+    /// True where the file's writer said nothing.
+    pub fn may_hold_order_keys(&self, min: &str, max: &str) -> bool {
+        match (
+            self.tag(crate::MIN_ORDER_KEY),
+            self.tag(crate::MAX_ORDER_KEY),
+        ) {
+            (Some(low), Some(high)) => low <= max && high >= min,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn of_add(add: &Add) -> Option<Self> {
+        let stats: Option<serde_json::Value> = add
+            .stats
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        let rows = stats
+            .as_ref()
+            .and_then(|stats| stats.get("numRecords"))
+            .and_then(serde_json::Value::as_u64);
+        let tags = add.tags.iter().flatten();
+        Some(Self {
+            path: add.path.clone(),
+            partition: Partition::of_map(&add.partition_values)?,
+            size: add.size,
+            rows: rows.unwrap_or_default(),
+            modified: add.modification_time,
+            tags: tags
+                .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
+                .collect(),
+            stats: add.stats.clone(),
+        })
+    }
+
+    pub(crate) fn to_add(&self, data_change: bool) -> Add {
+        let tags = || {
+            self.tags
+                .iter()
+                .map(|(name, text)| (name.clone(), Some(text.clone())))
+                .collect()
+        };
+        Add {
+            path: self.path.clone(),
+            partition_values: self.partition.map(),
+            size: self.size,
+            modification_time: self.modified,
+            data_change,
+            stats: self.stats.clone(),
+            tags: (!self.tags.is_empty()).then(tags),
+            ..Add::default()
+        }
+    }
+
+    pub(crate) fn to_remove(&self, data_change: bool, now: i64) -> Remove {
+        Remove {
+            path: self.path.clone(),
+            data_change,
+            deletion_timestamp: Some(now),
+            extended_file_metadata: Some(true),
+            partition_values: Some(self.partition.map()),
+            size: Some(self.size),
+            ..Remove::default()
+        }
+    }
+}
+
+/// A data file to be written: batches of one schema, all for one folder.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// The folder.
+    pub partition: Partition,
+    /// Its rows, without partition columns.
+    pub batches: Vec<RecordBatch>,
+    /// What to say of the rows.
+    pub tags: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_reads_back_from_its_values() {
+        for partition in [
+            Partition::None,
+            Partition::Bucket(7),
+            Partition::Hour(Hour(-1)),
+            Partition::Hour(Hour(358_688)),
+        ] {
+            assert_eq!(Partition::of_map(&partition.map()), Some(partition));
+        }
+    }
+}

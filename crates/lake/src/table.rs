@@ -1,0 +1,354 @@
+//! A Delta table of a zone, as one writer or reader sees it: at one version, until it refreshes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::prelude::SessionContext;
+use deltalake::DeltaTable;
+use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::operations::create::CreateBuilder;
+use deltalake::protocol::SaveMode;
+use deltalake::table::state::DeltaTableState;
+use futures::StreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use uuid::Uuid;
+use weir_core::zone::Zone;
+
+use crate::error::LakeError;
+use crate::file::{DataFile, NewFile, Partition, Partitioning};
+use crate::lake::Lake;
+use crate::{checkpoint, encode, log, schema, stats};
+
+/// Files that are encoded and written at the same time.
+const WRITES_AT_ONCE: usize = 4;
+
+/// A table of the lake. Its version, schema, files and positions belong together.
+#[derive(Clone)]
+pub struct Table {
+    pub(crate) lake: Lake,
+    pub(crate) zone: Zone,
+    pub(crate) name: String,
+    pub(crate) full_name: String,
+    pub(crate) log_store: LogStoreRef,
+    pub(crate) state: DeltaTableState,
+    /// The table's own columns.
+    pub(crate) schema: SchemaRef,
+    pub(crate) partitioning: Partitioning,
+    pub(crate) files: Arc<BTreeMap<String, DataFile>>,
+    pub(crate) positions: Arc<HashMap<String, i64>>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at version {}", self.full_name, self.version())
+    }
+}
+
+impl Table {
+    pub(crate) async fn open(
+        lake: &Lake,
+        zone: Zone,
+        name: &str,
+    ) -> Result<Option<Self>, LakeError> {
+        let full_name = format!("{zone}/{name}");
+        let log_store = log_store(lake, zone, name)?;
+        if !log::exists(&log_store, &full_name).await? {
+            return Ok(None);
+        }
+        let state = DeltaTableState::try_new(&log_store, None).await;
+        let state = state.map_err(|e| LakeError::delta(&full_name, -1, e))?;
+        Self::of_state(lake.clone(), zone, name, log_store, state)
+            .await
+            .map(Some)
+    }
+
+    pub(crate) async fn create(
+        lake: &Lake,
+        zone: Zone,
+        name: &str,
+        columns: &Schema,
+        partitioning: Partitioning,
+    ) -> Result<Self, LakeError> {
+        if let Some(table) = Self::open(lake, zone, name).await? {
+            return Ok(table);
+        }
+        let full_name = format!("{zone}/{name}");
+        let columns = with_partition_columns(&schema::normal(columns), partitioning);
+        let created = CreateBuilder::new()
+            .with_log_store(log_store(lake, zone, name)?)
+            .with_table_name(name)
+            .with_columns(schema::delta_fields(&full_name, &columns)?)
+            .with_partition_columns(partitioning.columns().iter().copied())
+            .with_save_mode(SaveMode::Ignore)
+            // Readers of additions read the log's commits; no other tool may clean them up.
+            .with_configuration_property(
+                deltalake::TableProperty::EnableExpiredLogCleanup,
+                Some("false"),
+            )
+            .await;
+        match created.map_err(|e| LakeError::delta(&full_name, -1, e)) {
+            // A conflict: somebody else made the table between our look and our commit.
+            Ok(_) | Err(LakeError::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let lost = || LakeError::Log {
+            table: full_name.clone(),
+            version: 0,
+            source: None,
+        };
+        Self::open(lake, zone, name).await?.ok_or_else(lost)
+    }
+
+    async fn of_state(
+        lake: Lake,
+        zone: Zone,
+        name: &str,
+        log_store: LogStoreRef,
+        state: DeltaTableState,
+    ) -> Result<Self, LakeError> {
+        let full_name = format!("{zone}/{name}");
+        let partition_columns: Vec<String> = state
+            .metadata()
+            .partition_columns()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let foreign = || LakeError::Log {
+            table: full_name.clone(),
+            version: version_of(&state),
+            source: None,
+        };
+        let partitioning = Partitioning::of_columns(&partition_columns).ok_or_else(foreign)?;
+        let mut table = Self {
+            schema: own_columns(&state, partitioning),
+            lake,
+            zone,
+            name: name.to_owned(),
+            full_name,
+            log_store,
+            state,
+            partitioning,
+            files: Arc::default(),
+            positions: Arc::default(),
+        };
+        table.read_state().await?;
+        Ok(table)
+    }
+
+    /// Takes files, schema and positions from the newest state.
+    async fn read_state(&mut self) -> Result<(), LakeError> {
+        self.schema = own_columns(&self.state, self.partitioning);
+        let mut files = BTreeMap::new();
+        for view in self.state.log_data().iter() {
+            #[allow(deprecated, reason = "the arrays behind it are private")]
+            let add = view.add_action();
+            let foreign = || LakeError::Log {
+                table: self.full_name.clone(),
+                version: version_of(&self.state),
+                source: None,
+            };
+            let file = DataFile::of_add(&add).ok_or_else(foreign)?;
+            files.insert(file.path.clone(), file);
+        }
+        self.files = Arc::new(files);
+        self.positions =
+            Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
+        Ok(())
+    }
+
+    /// Goes to the newest version; true if that is another one.
+    pub async fn refresh(&mut self) -> Result<bool, LakeError> {
+        let before = self.version();
+        let updated = self.state.update(&self.log_store, None).await;
+        updated.map_err(|e| LakeError::delta(&self.full_name, before, e))?;
+        if self.version() == before {
+            return Ok(false);
+        }
+        self.read_state().await?;
+        Ok(true)
+    }
+
+    /// The zone.
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The name inside its zone.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `zone/name`, as messages have it.
+    pub fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
+    /// The version that this handle sees.
+    pub fn version(&self) -> i64 {
+        version_of(&self.state)
+    }
+
+    /// The table's own columns, without partition columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The columns as a reader sees them: the table's own, then the partition columns.
+    pub fn full_schema(&self) -> SchemaRef {
+        Arc::new(with_partition_columns(&self.schema, self.partitioning))
+    }
+
+    /// How the files are spread over folders.
+    pub fn partitioning(&self) -> Partitioning {
+        self.partitioning
+    }
+
+    /// Where a reader's writer stands; none if it has never committed here.
+    pub fn position(&self, reader: &str) -> Option<i64> {
+        self.positions.get(reader).copied()
+    }
+
+    /// All positions, by reader.
+    pub fn positions(&self) -> &HashMap<String, i64> {
+        &self.positions
+    }
+
+    /// The files of this version, by path.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.files.values()
+    }
+
+    /// The files of one folder.
+    pub fn files_in(&self, partition: Partition) -> impl Iterator<Item = &DataFile> {
+        let prefix = partition.prefix();
+        let from = self.files.range(prefix.clone()..);
+        from.map(|(_, file)| file)
+            .take_while(move |file| file.path.starts_with(&prefix))
+    }
+
+    /// Rows of this version.
+    pub fn rows(&self) -> u64 {
+        self.files.values().map(|file| file.rows).sum()
+    }
+
+    /// Encodes and writes one file. It is no part of the table before a commit names it.
+    pub async fn write_file(&self, file: NewFile) -> Result<DataFile, LakeError> {
+        let path = format!("{}{}.parquet", file.partition.prefix(), Uuid::new_v4());
+        let what = format!("{}/{path}", self.full_name);
+        let encoded = tokio::task::spawn_blocking(move || {
+            let bytes = encode::encode(&file.batches)?;
+            Ok::<_, parquet::errors::ParquetError>((bytes, stats::stats(&file.batches), file))
+        });
+        let (bytes, stats, file) = match encoded.await {
+            Ok(done) => done.map_err(|e| LakeError::file(&what, e))?,
+            Err(panicked) => return Err(LakeError::file(&what, panicked)),
+        };
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let payload = PutPayload::from(bytes);
+        let written = self.store().put(&self.location(&path), payload).await;
+        written.map_err(|e| LakeError::store(&what, e))?;
+        Ok(DataFile {
+            path,
+            partition: file.partition,
+            size,
+            rows: file
+                .batches
+                .iter()
+                .map(|batch| batch.num_rows() as u64)
+                .sum(),
+            modified: chrono::Utc::now().timestamp_millis(),
+            tags: file.tags,
+            stats: Some(stats),
+        })
+    }
+
+    /// Encodes and writes files, some at the same time; the answer is in the same order.
+    pub async fn write_files(&self, files: Vec<NewFile>) -> Result<Vec<DataFile>, LakeError> {
+        let mut writing = futures::stream::iter(files)
+            .map(|file| self.write_file(file))
+            .buffered(WRITES_AT_ONCE);
+        let mut written = Vec::new();
+        while let Some(file) = writing.next().await {
+            written.push(file?);
+        }
+        Ok(written)
+    }
+
+    /// The path of a file relative to the lake's root.
+    pub fn path_of(&self, file: &DataFile) -> String {
+        format!("{}/{}", self.full_name, file.path)
+    }
+
+    /// This version as the query engine reads it. Sessions come from [`Lake::session`].
+    pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
+        let snapshot = self.state.snapshot().clone();
+        let builder = DeltaTable::new(self.log_store.clone())
+            .table_provider()
+            .with_eager_snapshot(snapshot);
+        let provider = builder.build().await;
+        Ok(Arc::new(provider.map_err(|e| {
+            LakeError::delta(&self.full_name, self.version(), e.into())
+        })?))
+    }
+
+    /// Registers this version in a session under a name.
+    pub async fn register(&self, session: &SessionContext, name: &str) -> Result<(), LakeError> {
+        let provider = self.provider().await?;
+        let quoted = datafusion::common::TableReference::bare(name);
+        session
+            .register_table(quoted, provider)
+            .map(drop)
+            .map_err(|e| LakeError::engine(&self.full_name, e))
+    }
+
+    pub(crate) fn store(&self) -> &dyn ObjectStore {
+        self.lake.inner.rooted.as_ref()
+    }
+
+    pub(crate) fn location(&self, path: &str) -> Path {
+        Path::from(format!("{}/{path}", self.full_name))
+    }
+
+    /// A checkpoint now and then keeps a table with many commits quick to open. Failing to write one
+    /// loses nothing, so it is only told.
+    pub(crate) async fn checkpoint_if_due(&self) {
+        if checkpoint::is_due(self.version())
+            && let Err(error) = checkpoint::write(&self.log_store, self.version()).await
+        {
+            tracing::warn!(table = %self.full_name, version = self.version(), %error, "no checkpoint written");
+        }
+    }
+}
+
+fn log_store(lake: &Lake, zone: Zone, name: &str) -> Result<LogStoreRef, LakeError> {
+    let url = lake.table_url(zone, name)?;
+    let made = logstore_with(lake.inner.whole.clone(), &url, StorageConfig::default());
+    made.map_err(|e| LakeError::delta(&format!("{zone}/{name}"), -1, e))
+}
+
+fn version_of(state: &DeltaTableState) -> i64 {
+    i64::try_from(state.version()).unwrap_or(i64::MAX)
+}
+
+fn own_columns(state: &DeltaTableState, partitioning: Partitioning) -> SchemaRef {
+    let all = schema::normal(&state.snapshot().arrow_schema());
+    let own = all
+        .fields()
+        .iter()
+        .filter(|field| !partitioning.columns().contains(&field.name().as_str()));
+    Arc::new(Schema::new(own.cloned().collect::<Vec<_>>()))
+}
+
+fn with_partition_columns(schema: &Schema, partitioning: Partitioning) -> Schema {
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    fields.extend(partitioning.fields().map(Arc::new));
+    debug_assert!(
+        fields
+            .iter()
+            .all(|field| !matches!(field.data_type(), DataType::Null))
+    );
+    Schema::new(fields)
+}
