@@ -14,8 +14,6 @@ pub(crate) fn is_due(version: i64) -> bool {
 
 pub(crate) async fn write(log_store: &LogStoreRef, version: i64) -> Result<(), DeltaTableError> {
     let mut table = DeltaTable::new(log_store.clone());
-    table
-        .load_version(u64::try_from(version).unwrap_or_default())
-        .await?;
+    table.load_version(u64::try_from(version).unwrap_or_default()).await?;
     create_checkpoint(&table, None).await
 }

@@ -41,10 +41,7 @@ impl Table {
     /// since the handle's version is a [`LakeError::Conflict`]; refresh, read the positions, do it again.
     pub async fn commit(&mut self, commit: Commit) -> Result<i64, LakeError> {
         let base = self.version();
-        if commit
-            .expected_version
-            .is_some_and(|expected| expected != base)
-        {
+        if commit.expected_version.is_some_and(|expected| expected != base) {
             return Err(LakeError::Conflict {
                 table: self.full_name.clone(),
                 base: commit.expected_version.unwrap_or(base),
@@ -54,27 +51,18 @@ impl Table {
         let actions = self.actions(&commit)?;
         let now = chrono::Utc::now().timestamp_millis();
         let moves = commit.positions.iter().chain(&commit.rewind);
-        let transactions = moves.map(|(reader, position)| {
-            Transaction::new_with_last_update(reader, *position, Some(now))
-        });
+        let transactions =
+            moves.map(|(reader, position)| Transaction::new_with_last_update(reader, *position, Some(now)));
         let properties = CommitProperties::default()
             .with_metadata(commit.info.clone())
             .with_application_transactions(transactions.collect())
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false));
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: None,
-            predicate: None,
-        };
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let done = CommitBuilder::from(properties)
             .with_actions(actions)
-            .build(
-                Some(&self.state as &dyn TableReference),
-                self.log_store.clone(),
-                operation,
-            )
+            .build(Some(&self.state as &dyn TableReference), self.log_store.clone(), operation)
             .await
             .map_err(|e| LakeError::delta(&self.full_name, base, e))?;
         self.state = done.snapshot();
@@ -105,33 +93,15 @@ impl Table {
             && columns != &self.schema
         {
             let mut fields = schema::delta_fields(&self.full_name, &schema::normal(columns))?;
-            let partition_columns =
-                arrow::datatypes::Schema::new(self.partitioning.fields().collect::<Vec<_>>());
+            let partition_columns = arrow::datatypes::Schema::new(self.partitioning.fields().collect::<Vec<_>>());
             fields.extend(schema::delta_fields(&self.full_name, &partition_columns)?);
-            let refused = |e: deltalake::DeltaTableError| {
-                LakeError::delta(&self.full_name, self.version(), e)
-            };
+            let refused = |e: deltalake::DeltaTableError| LakeError::delta(&self.full_name, self.version(), e);
             let columns = StructType::try_new(fields).map_err(|e| refused(e.into()))?;
-            let metadata = self
-                .state
-                .metadata()
-                .clone()
-                .with_schema(&columns)
-                .map_err(|e| refused(e.into()))?;
+            let metadata = self.state.metadata().clone().with_schema(&columns).map_err(|e| refused(e.into()))?;
             actions.push(Action::Metadata(metadata));
         }
-        actions.extend(
-            commit
-                .remove
-                .iter()
-                .map(|file| Action::Remove(file.to_remove(data_change, now))),
-        );
-        actions.extend(
-            commit
-                .add
-                .iter()
-                .map(|file| Action::Add(file.to_add(data_change))),
-        );
+        actions.extend(commit.remove.iter().map(|file| Action::Remove(file.to_remove(data_change, now))));
+        actions.extend(commit.add.iter().map(|file| Action::Add(file.to_add(data_change))));
         Ok(actions)
     }
 
@@ -145,7 +115,6 @@ impl Table {
             files.remove(&file.path);
         }
         files.extend(commit.add.into_iter().map(|file| (file.path.clone(), file)));
-        Arc::make_mut(&mut self.positions)
-            .extend(commit.positions.into_iter().chain(commit.rewind));
+        Arc::make_mut(&mut self.positions).extend(commit.positions.into_iter().chain(commit.rewind));
     }
 }

@@ -35,18 +35,11 @@ pub(crate) fn encode(batches: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
         return Ok(Vec::new());
     };
     let memory: usize = batches.iter().map(sliced_size).sum();
-    let properties = if memory < SMALL {
-        &SMALL_FILE
-    } else {
-        &LARGE_FILE
-    };
+    let properties = if memory < SMALL { &SMALL_FILE } else { &LARGE_FILE };
     // Dictionaries are no Delta type; readers other than Arrow's would see plain values anyway.
     let schema = crate::schema::normal(&first.schema());
-    let options = ArrowWriterOptions::new()
-        .with_properties((*properties).clone())
-        .with_skip_arrow_metadata(true);
-    let mut writer =
-        ArrowWriter::try_new_with_options(Vec::with_capacity(memory / 2), schema.clone(), options)?;
+    let options = ArrowWriterOptions::new().with_properties((*properties).clone()).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::with_capacity(memory / 2), schema.clone(), options)?;
     for batch in batches {
         writer.write(&conform(batch, &schema)?)?;
     }
@@ -54,9 +47,7 @@ pub(crate) fn encode(batches: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
 }
 
 fn sliced_size(batch: &RecordBatch) -> usize {
-    let column = |array: &arrow::array::ArrayRef| {
-        array.to_data().get_slice_memory_size().unwrap_or_default()
-    };
+    let column = |array: &arrow::array::ArrayRef| array.to_data().get_slice_memory_size().unwrap_or_default();
     batch.columns().iter().map(column).sum()
 }
 
@@ -71,11 +62,6 @@ fn conform(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, Par
             cast(array, field.data_type())
         }
     };
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(column)
-        .collect::<Result<Vec<_>, _>>()?;
+    let columns = batch.columns().iter().zip(schema.fields()).map(column).collect::<Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }

@@ -51,9 +51,7 @@ pub enum LakeError {
         base: i64,
     },
     /// A position would run backwards.
-    #[error(
-        "`{table}` stands at position {stored} of `{reader}`; a commit at {given} would run backwards"
-    )]
+    #[error("`{table}` stands at position {stored} of `{reader}`; a commit at {given} would run backwards")]
     PositionBackwards {
         /// The table, as `zone/name`.
         table: String,
@@ -196,12 +194,7 @@ impl Diagnose for LakeError {
                 Retry::Never,
             ),
         };
-        Diagnosis {
-            code: Code(code),
-            cause,
-            fix,
-            retry,
-        }
+        Diagnosis { code: Code(code), cause, fix, retry }
     }
 }
 
@@ -210,15 +203,9 @@ impl LakeError {
     pub(crate) fn store(what: impl Into<String>, source: object_store::Error) -> Self {
         let what = what.into();
         if is_full(&source) {
-            Self::DiskFull {
-                what,
-                source: Box::new(source),
-            }
+            Self::DiskFull { what, source: Box::new(source) }
         } else {
-            Self::Store {
-                what,
-                source: Box::new(source),
-            }
+            Self::Store { what, source: Box::new(source) }
         }
     }
 
@@ -234,50 +221,29 @@ impl LakeError {
                 }
         );
         if conflict {
-            return Self::Conflict {
-                table: table.to_owned(),
-                base,
-            };
+            return Self::Conflict { table: table.to_owned(), base };
         }
         if is_full(&source) {
-            return Self::DiskFull {
-                what: table.to_owned(),
-                source: Box::new(source),
-            };
+            return Self::DiskFull { what: table.to_owned(), source: Box::new(source) };
         }
         match source {
             DeltaTableError::ObjectStore { source } => Self::store(table, source),
-            source => Self::Delta {
-                table: table.to_owned(),
-                source: Box::new(source),
-            },
+            source => Self::Delta { table: table.to_owned(), source: Box::new(source) },
         }
     }
 
     /// A file that cannot be read or encoded.
-    pub(crate) fn file(
-        path: impl Into<String>,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
-        Self::File {
-            path: path.into(),
-            source: source.into(),
-        }
+    pub(crate) fn file(path: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::File { path: path.into(), source: source.into() }
     }
 
     /// The query engine's failure; `what` names the query, never its values.
     pub fn engine(what: impl Into<String>, source: datafusion::error::DataFusionError) -> Self {
         let what = what.into();
         if is_full(&source) {
-            return Self::DiskFull {
-                what,
-                source: Box::new(source),
-            };
+            return Self::DiskFull { what, source: Box::new(source) };
         }
-        Self::Engine {
-            what,
-            source: Box::new(source),
-        }
+        Self::Engine { what, source: Box::new(source) }
     }
 }
 
@@ -286,10 +252,7 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            let full = matches!(
-                io.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            );
+            let full = matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             let inner = io.get_ref().is_some_and(|inner| is_full(inner));
             if full || inner {
                 return true;

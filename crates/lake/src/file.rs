@@ -29,15 +29,11 @@ impl Partitioning {
     }
 
     pub(crate) fn fields(self) -> impl Iterator<Item = Field> {
-        self.columns()
-            .iter()
-            .map(|name| Field::new(*name, DataType::Int32, true))
+        self.columns().iter().map(|name| Field::new(*name, DataType::Int32, true))
     }
 
     pub(crate) fn of_columns(columns: &[String]) -> Option<Self> {
-        [Self::Hour, Self::Bucket, Self::None]
-            .into_iter()
-            .find(|candidate| candidate.columns() == columns)
+        [Self::Hour, Self::Bucket, Self::None].into_iter().find(|candidate| candidate.columns() == columns)
     }
 }
 
@@ -83,21 +79,11 @@ impl Partition {
             Self::Bucket(_) => Partitioning::Bucket,
         };
         let columns = names.columns().iter().map(|name| (*name).to_owned());
-        columns
-            .zip(
-                self.values()
-                    .into_iter()
-                    .map(|value| Some(value.to_string())),
-            )
-            .collect()
+        columns.zip(self.values().into_iter().map(|value| Some(value.to_string()))).collect()
     }
 
     fn of_map(map: &HashMap<String, Option<String>>) -> Option<Self> {
-        let number = |name: &str| {
-            map.get(name)
-                .and_then(Option::as_ref)
-                .and_then(|text| text.parse::<i32>().ok())
-        };
+        let number = |name: &str| map.get(name).and_then(Option::as_ref).and_then(|text| text.parse::<i32>().ok());
         if map.is_empty() {
             return Some(Self::None);
         }
@@ -105,8 +91,7 @@ impl Partition {
             return u16::try_from(bucket).ok().map(Self::Bucket);
         }
         let small = |name: &str| number(name).and_then(|n| u32::try_from(n).ok());
-        let date =
-            chrono::NaiveDate::from_ymd_opt(number("year")?, small("month")?, small("day")?)?;
+        let date = chrono::NaiveDate::from_ymd_opt(number("year")?, small("month")?, small("day")?)?;
         let at = date.and_hms_opt(small("hour")?, 0, 0)?.and_utc();
         Some(Self::Hour(Hour::of_micros(at.timestamp_micros())))
     }
@@ -139,24 +124,15 @@ impl DataFile {
     /// Whether a row with an order key in `[min, max]` (hexadecimal) may be inside.
     /// True where the file's writer said nothing.
     pub fn may_hold_order_keys(&self, min: &str, max: &str) -> bool {
-        match (
-            self.tag(crate::MIN_ORDER_KEY),
-            self.tag(crate::MAX_ORDER_KEY),
-        ) {
+        match (self.tag(crate::MIN_ORDER_KEY), self.tag(crate::MAX_ORDER_KEY)) {
             (Some(low), Some(high)) => low <= max && high >= min,
             _ => true,
         }
     }
 
     pub(crate) fn of_add(add: &Add) -> Option<Self> {
-        let stats: Option<serde_json::Value> = add
-            .stats
-            .as_deref()
-            .and_then(|text| serde_json::from_str(text).ok());
-        let rows = stats
-            .as_ref()
-            .and_then(|stats| stats.get("numRecords"))
-            .and_then(serde_json::Value::as_u64);
+        let stats: Option<serde_json::Value> = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let rows = stats.as_ref().and_then(|stats| stats.get("numRecords")).and_then(serde_json::Value::as_u64);
         let tags = add.tags.iter().flatten();
         Some(Self {
             path: add.path.clone(),
@@ -164,20 +140,13 @@ impl DataFile {
             size: add.size,
             rows: rows.unwrap_or_default(),
             modified: add.modification_time,
-            tags: tags
-                .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
-                .collect(),
+            tags: tags.filter_map(|(name, text)| Some((name.clone(), text.clone()?))).collect(),
             stats: add.stats.clone(),
         })
     }
 
     pub(crate) fn to_add(&self, data_change: bool) -> Add {
-        let tags = || {
-            self.tags
-                .iter()
-                .map(|(name, text)| (name.clone(), Some(text.clone())))
-                .collect()
-        };
+        let tags = || self.tags.iter().map(|(name, text)| (name.clone(), Some(text.clone()))).collect();
         Add {
             path: self.path.clone(),
             partition_values: self.partition.map(),
@@ -220,12 +189,9 @@ mod tests {
 
     #[test]
     fn a_partition_reads_back_from_its_values() {
-        for partition in [
-            Partition::None,
-            Partition::Bucket(7),
-            Partition::Hour(Hour(-1)),
-            Partition::Hour(Hour(358_688)),
-        ] {
+        for partition in
+            [Partition::None, Partition::Bucket(7), Partition::Hour(Hour(-1)), Partition::Hour(Hour(358_688))]
+        {
             assert_eq!(Partition::of_map(&partition.map()), Some(partition));
         }
     }

@@ -33,11 +33,7 @@ pub struct Options {
 impl Options {
     /// A folder, with 256 MiB for the engine and two partitions per query.
     pub fn folder(root: impl Into<PathBuf>) -> Self {
-        Self {
-            root: root.into(),
-            memory: 256 << 20,
-            parallel: 2,
-        }
+        Self { root: root.into(), memory: 256 << 20, parallel: 2 }
     }
 }
 
@@ -46,13 +42,8 @@ impl TryFrom<&weir_project::Lake> for Options {
 
     fn try_from(lake: &weir_project::Lake) -> Result<Self, LakeError> {
         match &lake.root {
-            weir_project::LakeRoot::Folder(root) => Ok(Self {
-                memory: lake.memory.as_u64(),
-                ..Self::folder(root)
-            }),
-            weir_project::LakeRoot::S3(root) => {
-                Err(LakeError::UnsupportedRoot { root: root.clone() })
-            }
+            weir_project::LakeRoot::Folder(root) => Ok(Self { memory: lake.memory.as_u64(), ..Self::folder(root) }),
+            weir_project::LakeRoot::S3(root) => Err(LakeError::UnsupportedRoot { root: root.clone() }),
         }
     }
 }
@@ -84,20 +75,13 @@ impl Lake {
 
     /// Opens the lake over a store of the caller's: every read, every write and every commit goes
     /// through it. The store's `/` is the file system's root.
-    pub async fn with_store(
-        options: Options,
-        store: Arc<dyn ObjectStore>,
-    ) -> Result<Self, LakeError> {
+    pub async fn with_store(options: Options, store: Arc<dyn ObjectStore>) -> Result<Self, LakeError> {
         let opened = SystemTime::now();
-        let unusable = |source| LakeError::Root {
-            path: options.root.clone(),
-            source,
-        };
+        let unusable = |source| LakeError::Root { path: options.root.clone(), source };
         let spill = options.root.join("_spill");
         std::fs::create_dir_all(&spill).map_err(unusable)?;
         let root = options.root.canonicalize().map_err(unusable)?;
-        let prefix =
-            Path::from_absolute_path(&root).map_err(|e| unusable(std::io::Error::other(e)))?;
+        let prefix = Path::from_absolute_path(&root).map_err(|e| unusable(std::io::Error::other(e)))?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
@@ -106,17 +90,8 @@ impl Lake {
             .map_err(|e| LakeError::engine("its start", e))?;
         runtime.register_object_store(&file_url(), store.clone());
         let rooted = Arc::new(PrefixStore::new(store.clone(), prefix));
-        let inner = Inner {
-            root,
-            whole: store,
-            rooted,
-            runtime,
-            parallel: options.parallel,
-            opened,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { root, whole: store, rooted, runtime, parallel: options.parallel, opened };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The root folder, absolute.
@@ -131,9 +106,7 @@ impl Lake {
 
     /// A session of the query engine. All sessions of a lake share one memory limit; none shares tables.
     pub fn session(&self) -> SessionContext {
-        let config = SessionConfig::new()
-            .with_target_partitions(self.inner.parallel)
-            .with_batch_size(8192);
+        let config = SessionConfig::new().with_target_partitions(self.inner.parallel).with_batch_size(8192);
         SessionContext::new_with_config_rt(config, self.inner.runtime.clone())
     }
 
@@ -158,31 +131,16 @@ impl Lake {
         let folder = Path::from(zone.folder());
         let listed = self.inner.rooted.list_with_delimiter(Some(&folder)).await;
         let listed = listed.map_err(|e| LakeError::store(zone.folder(), e))?;
-        let names = listed
-            .common_prefixes
-            .iter()
-            .filter_map(|path| path.filename().map(str::to_owned));
+        let names = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned));
         let mut names: Vec<String> = names.filter(|name| !name.starts_with('_')).collect();
         names.sort();
         Ok(names)
     }
 
     /// Writes a file whole, unless it is there already: then nothing happens and the answer is false.
-    pub async fn put_if_absent(
-        &self,
-        path: &str,
-        content: impl Into<Bytes>,
-    ) -> Result<bool, LakeError> {
-        let options = PutOptions {
-            mode: PutMode::Create,
-            ..PutOptions::default()
-        };
-        match self
-            .inner
-            .rooted
-            .put_opts(&Path::from(path), content.into().into(), options)
-            .await
-        {
+    pub async fn put_if_absent(&self, path: &str, content: impl Into<Bytes>) -> Result<bool, LakeError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.inner.rooted.put_opts(&Path::from(path), content.into().into(), options).await {
             Ok(_) => Ok(true),
             Err(StoreError::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(LakeError::store(path, error)),
@@ -191,11 +149,7 @@ impl Lake {
 
     /// Writes a file whole, over one that is there.
     pub async fn put(&self, path: &str, content: impl Into<Bytes>) -> Result<(), LakeError> {
-        let done = self
-            .inner
-            .rooted
-            .put(&Path::from(path), content.into().into())
-            .await;
+        let done = self.inner.rooted.put(&Path::from(path), content.into().into()).await;
         done.map(drop).map_err(|e| LakeError::store(path, e))
     }
 
@@ -206,11 +160,7 @@ impl Lake {
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(LakeError::store(path, error)),
         };
-        found
-            .bytes()
-            .await
-            .map(Some)
-            .map_err(|e| LakeError::store(path, e))
+        found.bytes().await.map(Some).map_err(|e| LakeError::store(path, e))
     }
 
     pub(crate) fn table_url(&self, zone: Zone, name: &str) -> Result<Url, LakeError> {

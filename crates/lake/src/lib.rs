@@ -48,3 +48,6 @@ pub use table::Table;
 pub const MIN_ORDER_KEY: &str = "weir.minOrderKey";
 /// Tag of a data file: largest `_order_key` in it, hexadecimal.
 pub const MAX_ORDER_KEY: &str = "weir.maxOrderKey";
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! Positions come from the last checkpoint and the commits behind it, all at once: the kernel gives
 //! them only by name.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
@@ -37,11 +37,7 @@ impl Table {
     /// Files added by the commits after `after` up to `up_to`, with the commit that added them, oldest
     /// first; without commits that only rearranged rows, and without files that a later commit of the
     /// range removed.
-    pub async fn files_added(
-        &self,
-        after: i64,
-        up_to: i64,
-    ) -> Result<Vec<(i64, DataFile)>, LakeError> {
+    pub async fn files_added(&self, after: i64, up_to: i64) -> Result<Vec<(i64, DataFile)>, LakeError> {
         let mut added: Vec<(i64, Add)> = Vec::new();
         let mut reading = self.commits(after, up_to);
         while let Some(next) = reading.next().await {
@@ -49,19 +45,13 @@ impl Table {
             for action in actions {
                 match action {
                     Action::Add(add) if add.data_change => added.push((version, add)),
-                    Action::Remove(remove) if remove.data_change => {
-                        added.retain(|(_, add)| add.path != remove.path)
-                    }
+                    Action::Remove(remove) if remove.data_change => added.retain(|(_, add)| add.path != remove.path),
                     _ => {}
                 }
             }
         }
         let file = |(version, add): (i64, Add)| {
-            let broken = || LakeError::Log {
-                table: self.full_name.clone(),
-                version,
-                source: None,
-            };
+            let broken = || LakeError::Log { table: self.full_name.clone(), version, source: None };
             Ok((version, DataFile::of_add(&add).ok_or_else(broken)?))
         };
         added.into_iter().map(file).collect()
@@ -72,15 +62,11 @@ impl Table {
         let mut infos = Vec::new();
         let versions = after + 1..=up_to;
         let mut reading = futures::stream::iter(versions)
-            .map(|version| async move {
-                Ok::<_, LakeError>((version, self.commit_bytes(version).await?))
-            })
+            .map(|version| async move { Ok::<_, LakeError>((version, self.commit_bytes(version).await?)) })
             .buffered(READS_AT_ONCE);
         while let Some(next) = reading.next().await {
             let (version, bytes) = next?;
-            let info = lines(&bytes, b"{\"commitInfo\"")
-                .next()
-                .map(serde_json::from_slice::<Value>);
+            let info = lines(&bytes, b"{\"commitInfo\"").next().map(serde_json::from_slice::<Value>);
             let broken = |source: serde_json::Error| LakeError::Log {
                 table: self.full_name.clone(),
                 version,
@@ -90,11 +76,7 @@ impl Table {
                 Some(Value::Object(mut line)) => line.remove("commitInfo"),
                 _ => None,
             };
-            let info = if let Some(Value::Object(info)) = info {
-                info
-            } else {
-                Map::new()
-            };
+            let info = if let Some(Value::Object(info)) = info { info } else { Map::new() };
             infos.push(CommitInfo { version, info });
         }
         Ok(infos)
@@ -108,20 +90,12 @@ impl Table {
     ) -> impl futures::Stream<Item = Result<(i64, Vec<Action>), LakeError>> + Unpin + '_ {
         let read = move |version: i64| async move {
             let bytes = self.commit_bytes(version).await?;
-            let broken = |source| LakeError::Log {
-                table: self.full_name.clone(),
-                version,
-                source: Some(Box::new(source)),
-            };
-            let actions =
-                get_actions(u64::try_from(version).unwrap_or_default(), &bytes).map_err(broken)?;
+            let broken =
+                |source| LakeError::Log { table: self.full_name.clone(), version, source: Some(Box::new(source)) };
+            let actions = get_actions(u64::try_from(version).unwrap_or_default(), &bytes).map_err(broken)?;
             Ok((version, actions))
         };
-        Box::pin(
-            futures::stream::iter(after + 1..=up_to)
-                .map(read)
-                .buffered(READS_AT_ONCE),
-        )
+        Box::pin(futures::stream::iter(after + 1..=up_to).map(read).buffered(READS_AT_ONCE))
     }
 
     async fn commit_bytes(&self, version: i64) -> Result<Bytes, LakeError> {
@@ -133,26 +107,14 @@ fn commit_path(version: i64) -> Path {
     Path::from(format!("_delta_log/{version:020}.json"))
 }
 
-async fn read_commit(
-    log_store: &LogStoreRef,
-    table: &str,
-    version: i64,
-) -> Result<Bytes, LakeError> {
+async fn read_commit(log_store: &LogStoreRef, table: &str, version: i64) -> Result<Bytes, LakeError> {
     match read(log_store, table, &commit_path(version)).await? {
         Some(bytes) => Ok(bytes),
-        None => Err(LakeError::Log {
-            table: table.to_owned(),
-            version,
-            source: None,
-        }),
+        None => Err(LakeError::Log { table: table.to_owned(), version, source: None }),
     }
 }
 
-async fn read(
-    log_store: &LogStoreRef,
-    table: &str,
-    path: &Path,
-) -> Result<Option<Bytes>, LakeError> {
+async fn read(log_store: &LogStoreRef, table: &str, path: &Path) -> Result<Option<Bytes>, LakeError> {
     let failed = |e| LakeError::store(format!("{table}/{path}"), e);
     match log_store.object_store(None).get(path).await {
         Ok(found) => found.bytes().await.map(Some).map_err(failed),
@@ -175,13 +137,10 @@ pub(crate) async fn positions(
     log_store: &LogStoreRef,
     table: &str,
     version: i64,
-) -> Result<HashMap<String, i64>, LakeError> {
-    let mut positions = HashMap::new();
+) -> Result<BTreeMap<String, i64>, LakeError> {
+    let mut positions = BTreeMap::new();
     let mut from = 0;
-    if let Some(checkpoint) = last_checkpoint(log_store, table)
-        .await?
-        .filter(|checkpoint| *checkpoint <= version)
-    {
+    if let Some(checkpoint) = last_checkpoint(log_store, table).await?.filter(|checkpoint| *checkpoint <= version) {
         let path = Path::from(format!("_delta_log/{checkpoint:020}.checkpoint.parquet"));
         if let Some(bytes) = read(log_store, table, &path).await? {
             let broken = |source: Box<dyn std::error::Error + Send + Sync>| LakeError::Log {
@@ -214,35 +173,23 @@ async fn last_checkpoint(log_store: &LogStoreRef, table: &str) -> Result<Option<
     let hint: Option<Value> = hint.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     // A checkpoint in parts or with sidecars is not ours: the commits say the same.
     let whole = |hint: &Value| hint.get("parts").is_none_or(Value::is_null);
-    Ok(hint
-        .filter(whole)
-        .and_then(|hint| hint.get("version").and_then(Value::as_i64)))
+    Ok(hint.filter(whole).and_then(|hint| hint.get("version").and_then(Value::as_i64)))
 }
 
-fn checkpoint_positions(
-    bytes: Bytes,
-) -> Result<HashMap<String, i64>, Box<dyn std::error::Error + Send + Sync>> {
+fn checkpoint_positions(bytes: Bytes) -> Result<BTreeMap<String, i64>, Box<dyn std::error::Error + Send + Sync>> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["txn"]);
-    let mut positions = HashMap::new();
+    let mut positions = BTreeMap::new();
     for batch in builder.with_projection(mask).build()? {
         let batch = batch?;
-        let Some(txn) = batch
-            .column_by_name("txn")
-            .and_then(|column| column.as_struct_opt())
-        else {
+        let Some(txn) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) else {
             continue;
         };
-        let (Some(apps), Some(versions)) =
-            (txn.column_by_name("appId"), txn.column_by_name("version"))
-        else {
+        let (Some(apps), Some(versions)) = (txn.column_by_name("appId"), txn.column_by_name("version")) else {
             continue;
         };
         let apps = arrow::compute::cast(apps, &arrow::datatypes::DataType::Utf8)?;
-        let (apps, versions) = (
-            apps.as_string::<i32>(),
-            versions.as_primitive::<Int64Type>(),
-        );
+        let (apps, versions) = (apps.as_string::<i32>(), versions.as_primitive::<Int64Type>());
         for row in (0..txn.len()).filter(|row| txn.is_valid(*row) && apps.is_valid(*row)) {
             positions.insert(apps.value(row).to_owned(), versions.value(row));
         }
@@ -251,7 +198,5 @@ fn checkpoint_positions(
 }
 
 fn lines<'a>(bytes: &'a [u8], start: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-    bytes
-        .split(|byte| *byte == b'\n')
-        .filter(move |line| line.starts_with(start))
+    bytes.split(|byte| *byte == b'\n').filter(move |line| line.starts_with(start))
 }

@@ -26,10 +26,7 @@ impl Table {
             let Some(parts) = meta.location.prefix_match(&folder) else {
                 continue;
             };
-            let inside = parts
-                .map(|part| part.as_ref().to_owned())
-                .collect::<Vec<_>>()
-                .join("/");
+            let inside = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
             let data = inside.ends_with(".parquet") && !inside.starts_with("_delta_log/");
             if data && meta.last_modified < opened && !self.files.contains_key(&inside) {
                 suspects.push((inside, meta.location));
@@ -40,10 +37,7 @@ impl Table {
         }
         let named = self.ever_named().await?;
         let mut removed = 0;
-        for (_, location) in suspects
-            .into_iter()
-            .filter(|(inside, _)| !named.contains(inside))
-        {
+        for (_, location) in suspects.into_iter().filter(|(inside, _)| !named.contains(inside)) {
             self.store().delete(&location).await.map_err(failed)?;
             removed += 1;
         }

@@ -32,17 +32,8 @@ impl Table {
             None => full,
             Some(names) => {
                 let field = |name: &&str| full.fields().find(name).map(|(_, field)| field.clone());
-                let unknown = || {
-                    LakeError::file(
-                        &self.full_name,
-                        "a column that the table lacks was asked for",
-                    )
-                };
-                let fields = names
-                    .iter()
-                    .map(field)
-                    .collect::<Option<Vec<_>>>()
-                    .ok_or_else(unknown)?;
+                let unknown = || LakeError::file(&self.full_name, "a column that the table lacks was asked for");
+                let fields = names.iter().map(field).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
                 Arc::new(Schema::new(fields))
             }
         };
@@ -54,20 +45,14 @@ impl Table {
             })
             .buffered(READS_AT_ONCE)
             .flat_map(|file| match file {
-                Ok(batches) => {
-                    futures::stream::iter(batches.into_iter().map(Ok).collect::<Vec<_>>())
-                }
+                Ok(batches) => futures::stream::iter(batches.into_iter().map(Ok).collect::<Vec<_>>()),
                 Err(error) => futures::stream::iter(vec![Err(error)]),
             });
         Ok(batches.boxed())
     }
 
     /// Like [`Table::read`], gathered.
-    pub async fn read_all(
-        &self,
-        files: &[DataFile],
-        columns: Option<&[&str]>,
-    ) -> Result<Vec<RecordBatch>, LakeError> {
+    pub async fn read_all(&self, files: &[DataFile], columns: Option<&[&str]>) -> Result<Vec<RecordBatch>, LakeError> {
         let mut reading = self.read(files, columns)?;
         let mut batches = Vec::new();
         while let Some(batch) = reading.next().await {
@@ -76,18 +61,11 @@ impl Table {
         Ok(batches)
     }
 
-    async fn read_file(
-        &self,
-        file: &DataFile,
-        wanted: SchemaRef,
-    ) -> Result<Vec<RecordBatch>, LakeError> {
+    async fn read_file(&self, file: &DataFile, wanted: SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
         let path = self.path_of(file);
         let found = self.store().get(&self.location(&file.path)).await;
         let bytes = match found {
-            Ok(found) => found
-                .bytes()
-                .await
-                .map_err(|e| LakeError::store(&path, e))?,
+            Ok(found) => found.bytes().await.map_err(|e| LakeError::store(&path, e))?,
             Err(error @ object_store::Error::NotFound { .. }) => {
                 return Err(LakeError::file(path, error));
             }
@@ -111,46 +89,24 @@ fn decode(
 ) -> Result<Vec<RecordBatch>, parquet::errors::ParquetError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let in_file = builder.schema().fields().iter().enumerate();
-    let roots = in_file
-        .filter(|(_, field)| wanted.fields().find(field.name()).is_some())
-        .map(|(at, _)| at);
+    let roots = in_file.filter(|(_, field)| wanted.fields().find(field.name()).is_some()).map(|(at, _)| at);
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     let values = partition.values();
     let mut batches = Vec::new();
-    for batch in builder
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()?
-    {
+    for batch in builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()? {
         let batch = batch?;
-        let column =
-            |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef, arrow::error::ArrowError> {
-                if let Some(at) = partition_columns
-                    .iter()
-                    .position(|name| name == field.name())
-                {
-                    return Ok(Arc::new(Int32Array::from_value(
-                        values[at],
-                        batch.num_rows(),
-                    )));
-                }
-                match batch.column_by_name(field.name()) {
-                    Some(array) => align(array, field.data_type()),
-                    None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-                }
-            };
-        let columns = wanted
-            .fields()
-            .iter()
-            .map(column)
-            .collect::<Result<Vec<_>, _>>()?;
-        let options =
-            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        batches.push(RecordBatch::try_new_with_options(
-            wanted.clone(),
-            columns,
-            &options,
-        )?);
+        let column = |field: &Arc<arrow::datatypes::Field>| -> Result<ArrayRef, arrow::error::ArrowError> {
+            if let Some(at) = partition_columns.iter().position(|name| name == field.name()) {
+                return Ok(Arc::new(Int32Array::from_value(values[at], batch.num_rows())));
+            }
+            match batch.column_by_name(field.name()) {
+                Some(array) => align(array, field.data_type()),
+                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            }
+        };
+        let columns = wanted.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        batches.push(RecordBatch::try_new_with_options(wanted.clone(), columns, &options)?);
     }
     Ok(batches)
 }

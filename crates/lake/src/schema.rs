@@ -13,9 +13,7 @@ use crate::error::LakeError;
 /// The schema as a Delta table keeps it: every column nullable, timestamps in UTC microseconds, no
 /// metadata, one string and one binary type.
 pub(crate) fn normal(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(
-        schema.fields().iter().map(normal_field).collect::<Vec<_>>(),
-    ))
+    Arc::new(Schema::new(schema.fields().iter().map(normal_field).collect::<Vec<_>>()))
 }
 
 fn normal_field(field: &FieldRef) -> Field {
@@ -26,17 +24,13 @@ fn normal_type(kind: &DataType) -> DataType {
     match kind {
         DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-            DataType::Binary
-        }
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::Date64 => DataType::Date32,
         DataType::Dictionary(_, value) => normal_type(value),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(normal_field).collect()),
-        DataType::List(item) | DataType::LargeList(item) => DataType::List(Arc::new(Field::new(
-            "element",
-            normal_type(item.data_type()),
-            true,
-        ))),
+        DataType::List(item) | DataType::LargeList(item) => {
+            DataType::List(Arc::new(Field::new("element", normal_type(item.data_type()), true)))
+        }
         other => other.clone(),
     }
 }
@@ -45,10 +39,7 @@ fn normal_type(kind: &DataType) -> DataType {
 pub(crate) fn delta_fields(table: &str, schema: &Schema) -> Result<Vec<StructField>, LakeError> {
     let convert = |field: &FieldRef| {
         let kernel: Result<StructField, ArrowError> = field.as_ref().try_into_kernel();
-        kernel.map_err(|source| LakeError::UnsupportedType {
-            table: table.to_owned(),
-            source,
-        })
+        kernel.map_err(|source| LakeError::UnsupportedType { table: table.to_owned(), source })
     };
     schema.fields().iter().map(convert).collect()
 }
@@ -61,23 +52,14 @@ pub fn union(table: &str, stored: &Schema, given: &Schema) -> Result<SchemaRef, 
     Ok(Arc::new(Schema::new(fields)))
 }
 
-fn union_fields(
-    table: &str,
-    parent: &str,
-    stored: &Fields,
-    given: &Fields,
-) -> Result<Fields, LakeError> {
+fn union_fields(table: &str, parent: &str, stored: &Fields, given: &Fields) -> Result<Fields, LakeError> {
     let mut out: Vec<FieldRef> = stored.iter().cloned().collect();
     for new in given {
         let Some((at, old)) = stored.find(new.name()) else {
             out.push(new.clone());
             continue;
         };
-        let column = if parent.is_empty() {
-            new.name().clone()
-        } else {
-            format!("{parent}.{}", new.name())
-        };
+        let column = if parent.is_empty() { new.name().clone() } else { format!("{parent}.{}", new.name()) };
         match (old.data_type(), new.data_type()) {
             (DataType::Struct(old_children), DataType::Struct(new_children)) => {
                 let children = union_fields(table, &column, old_children, new_children)?;
@@ -102,9 +84,7 @@ pub(crate) fn align(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Arr
     if array.data_type() == wanted {
         return Ok(array.clone());
     }
-    let (DataType::Struct(fields), Some(have)) =
-        (wanted, array.as_any().downcast_ref::<StructArray>())
-    else {
+    let (DataType::Struct(fields), Some(have)) = (wanted, array.as_any().downcast_ref::<StructArray>()) else {
         return arrow::compute::cast(array, wanted);
     };
     let child = |field: &FieldRef| match have.column_by_name(field.name()) {
@@ -112,12 +92,7 @@ pub(crate) fn align(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Arr
         None => Ok(new_null_array(field.data_type(), have.len())),
     };
     let children = fields.iter().map(child).collect::<Result<Vec<_>, _>>()?;
-    let aligned = StructArray::try_new_with_length(
-        fields.clone(),
-        children,
-        have.nulls().cloned(),
-        have.len(),
-    )?;
+    let aligned = StructArray::try_new_with_length(fields.clone(), children, have.nulls().cloned(), have.len())?;
     Ok(Arc::new(aligned))
 }
 
@@ -138,22 +113,10 @@ mod tests {
     fn a_new_column_goes_behind_the_stored_ones_inside_structs_too() {
         let id = Field::new("id", DataType::Int32, true);
         let note = Field::new("note", DataType::Utf8, true);
-        let stored = schema(vec![
-            row(vec![id.clone()]),
-            Field::new("op", DataType::Utf8, true),
-        ]);
-        let given = schema(vec![
-            Field::new("op", DataType::Utf8, false),
-            row(vec![note.clone(), id.clone()]),
-        ]);
+        let stored = schema(vec![row(vec![id.clone()]), Field::new("op", DataType::Utf8, true)]);
+        let given = schema(vec![Field::new("op", DataType::Utf8, false), row(vec![note.clone(), id.clone()])]);
         let both = union("landing/t", &stored, &given).expect("fits");
-        assert_eq!(
-            *both,
-            schema(vec![
-                row(vec![id, note]),
-                Field::new("op", DataType::Utf8, true)
-            ])
-        );
+        assert_eq!(*both, schema(vec![row(vec![id, note]), Field::new("op", DataType::Utf8, true)]));
     }
 
     #[test]
@@ -161,31 +124,17 @@ mod tests {
         let stored = schema(vec![row(vec![Field::new("id", DataType::Int32, true)])]);
         let given = schema(vec![row(vec![Field::new("id", DataType::Utf8, true)])]);
         let error = union("landing/t", &stored, &given).expect_err("does not fit");
-        assert_eq!(
-            error.to_string(),
-            "column `after.id` of `landing/t` is Int32 and cannot become Utf8"
-        );
+        assert_eq!(error.to_string(), "column `after.id` of `landing/t` is Int32 and cannot become Utf8");
     }
 
     #[test]
     fn a_struct_from_an_old_file_gets_nulls_for_children_it_lacks() {
         let id = Arc::new(Field::new("id", DataType::Int32, true));
-        let old: ArrayRef = Arc::new(StructArray::from(vec![(
-            id.clone(),
-            Arc::new(Int32Array::from(vec![7])) as ArrayRef,
-        )]));
-        let wanted = DataType::Struct(
-            vec![
-                Field::new("note", DataType::Utf8, true),
-                id.as_ref().clone(),
-            ]
-            .into(),
-        );
+        let old: ArrayRef =
+            Arc::new(StructArray::from(vec![(id.clone(), Arc::new(Int32Array::from(vec![7])) as ArrayRef)]));
+        let wanted = DataType::Struct(vec![Field::new("note", DataType::Utf8, true), id.as_ref().clone()].into());
         let new = align(&old, &wanted).expect("aligned");
-        let new = new
-            .as_any()
-            .downcast_ref::<StructArray>()
-            .expect("a struct");
+        let new = new.as_any().downcast_ref::<StructArray>().expect("a struct");
         assert!(new.column(0).is_null(0));
         assert_eq!(new.column(1).as_ref(), &Int32Array::from(vec![7]));
     }

@@ -11,11 +11,7 @@ use crate::table::Table;
 /// Takes back what `side` holds under positions that `main` has not reached; how many files that were.
 ///
 /// Only readers whose name begins with `readers` count. `main` none: the main table was never made.
-pub async fn undo_ahead(
-    side: &mut Table,
-    main: Option<&Table>,
-    readers: &str,
-) -> Result<usize, LakeError> {
+pub async fn undo_ahead(side: &mut Table, main: Option<&Table>, readers: &str) -> Result<usize, LakeError> {
     let reached = |reader: &str| main.and_then(|main| main.position(reader)).unwrap_or(-1);
     let mine = |reader: &str| reader.starts_with(readers);
     let ahead: Vec<(String, i64)> = side
@@ -51,11 +47,6 @@ pub async fn undo_ahead(
     }
     let files = remove.len();
     tracing::warn!(table = %side.full_name(), files, "side commit ahead of its main table taken back");
-    side.commit(Commit {
-        remove,
-        rewind: ahead,
-        ..Commit::default()
-    })
-    .await?;
+    side.commit(Commit { remove, rewind: ahead, ..Commit::default() }).await?;
     Ok(files)
 }

@@ -5,8 +5,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{
-    DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType,
+    DataType, Date32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
 };
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
@@ -31,21 +30,14 @@ pub(crate) fn stats(batches: &[RecordBatch]) -> String {
             }
         }
     }
-    json!({ "numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls })
-        .to_string()
+    json!({ "numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls }).to_string()
 }
 
 fn bounds(arrays: &[&ArrayRef]) -> Option<(Value, Value)> {
     macro_rules! integers {
         ($kind:ty) => {{
-            let low = arrays
-                .iter()
-                .filter_map(|array| min(array.as_primitive::<$kind>()))
-                .min()?;
-            let high = arrays
-                .iter()
-                .filter_map(|array| max(array.as_primitive::<$kind>()))
-                .max()?;
+            let low = arrays.iter().filter_map(|array| min(array.as_primitive::<$kind>())).min()?;
+            let high = arrays.iter().filter_map(|array| max(array.as_primitive::<$kind>())).max()?;
             (i64::from(low), i64::from(high))
         }};
     }
@@ -63,14 +55,8 @@ fn bounds(arrays: &[&ArrayRef]) -> Option<(Value, Value)> {
             return Some((timestamp(low)?, timestamp(high)?));
         }
         DataType::Utf8 => {
-            let low = arrays
-                .iter()
-                .filter_map(|array| min_string(array.as_string::<i32>()))
-                .min()?;
-            let high = arrays
-                .iter()
-                .filter_map(|array| max_string(array.as_string::<i32>()))
-                .max()?;
+            let low = arrays.iter().filter_map(|array| min_string(array.as_string::<i32>())).min()?;
+            let high = arrays.iter().filter_map(|array| max_string(array.as_string::<i32>())).max()?;
             let short = low.len() <= LONGEST_TEXT && high.len() <= LONGEST_TEXT;
             return short.then(|| (json!(low), json!(high)));
         }
@@ -104,24 +90,15 @@ mod tests {
             let columns: Vec<(&str, ArrayRef)> = vec![
                 ("n", Arc::new(Int64Array::from(vec![n]))),
                 ("text", Arc::new(StringArray::from(vec![text]))),
-                (
-                    "at",
-                    Arc::new(TimestampMicrosecondArray::from(vec![us]).with_timezone("UTC")),
-                ),
+                ("at", Arc::new(TimestampMicrosecondArray::from(vec![us]).with_timezone("UTC"))),
             ];
             RecordBatch::try_from_iter(columns).expect("a batch")
         };
         let text = stats(&[batch(Some(3), "b", 1), batch(None, &"x".repeat(65), 0)]);
         let stats: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(stats["numRecords"], 2);
-        assert_eq!(
-            stats["minValues"],
-            json!({ "n": 3, "at": "1970-01-01T00:00:00.000000Z" })
-        );
-        assert_eq!(
-            stats["maxValues"],
-            json!({ "n": 3, "at": "1970-01-01T00:00:00.000001Z" })
-        );
+        assert_eq!(stats["minValues"], json!({ "n": 3, "at": "1970-01-01T00:00:00.000000Z" }));
+        assert_eq!(stats["maxValues"], json!({ "n": 3, "at": "1970-01-01T00:00:00.000001Z" }));
         assert_eq!(stats["nullCount"], json!({ "n": 1, "text": 0, "at": 0 }));
     }
 }

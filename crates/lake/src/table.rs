@@ -1,6 +1,6 @@
 //! A Delta table of a zone, as one writer or reader sees it: at one version, until it refreshes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -38,7 +38,7 @@ pub struct Table {
     pub(crate) schema: SchemaRef,
     pub(crate) partitioning: Partitioning,
     pub(crate) files: Arc<BTreeMap<String, DataFile>>,
-    pub(crate) positions: Arc<HashMap<String, i64>>,
+    pub(crate) positions: Arc<BTreeMap<String, i64>>,
 }
 
 impl std::fmt::Debug for Table {
@@ -48,11 +48,7 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    pub(crate) async fn open(
-        lake: &Lake,
-        zone: Zone,
-        name: &str,
-    ) -> Result<Option<Self>, LakeError> {
+    pub(crate) async fn open(lake: &Lake, zone: Zone, name: &str) -> Result<Option<Self>, LakeError> {
         let full_name = format!("{zone}/{name}");
         let log_store = log_store(lake, zone, name)?;
         if !log::exists(&log_store, &full_name).await? {
@@ -60,9 +56,7 @@ impl Table {
         }
         let state = DeltaTableState::try_new(&log_store, None).await;
         let state = state.map_err(|e| LakeError::delta(&full_name, -1, e))?;
-        Self::of_state(lake.clone(), zone, name, log_store, state)
-            .await
-            .map(Some)
+        Self::of_state(lake.clone(), zone, name, log_store, state).await.map(Some)
     }
 
     pub(crate) async fn create(
@@ -84,21 +78,14 @@ impl Table {
             .with_partition_columns(partitioning.columns().iter().copied())
             .with_save_mode(SaveMode::Ignore)
             // Readers of additions read the log's commits; no other tool may clean them up.
-            .with_configuration_property(
-                deltalake::TableProperty::EnableExpiredLogCleanup,
-                Some("false"),
-            )
+            .with_configuration_property(deltalake::TableProperty::EnableExpiredLogCleanup, Some("false"))
             .await;
         match created.map_err(|e| LakeError::delta(&full_name, -1, e)) {
             // A conflict: somebody else made the table between our look and our commit.
             Ok(_) | Err(LakeError::Conflict { .. }) => {}
             Err(error) => return Err(error),
         }
-        let lost = || LakeError::Log {
-            table: full_name.clone(),
-            version: 0,
-            source: None,
-        };
+        let lost = || LakeError::Log { table: full_name.clone(), version: 0, source: None };
         Self::open(lake, zone, name).await?.ok_or_else(lost)
     }
 
@@ -110,17 +97,9 @@ impl Table {
         state: DeltaTableState,
     ) -> Result<Self, LakeError> {
         let full_name = format!("{zone}/{name}");
-        let partition_columns: Vec<String> = state
-            .metadata()
-            .partition_columns()
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let foreign = || LakeError::Log {
-            table: full_name.clone(),
-            version: version_of(&state),
-            source: None,
-        };
+        let partition_columns: Vec<String> =
+            state.metadata().partition_columns().iter().map(ToString::to_string).collect();
+        let foreign = || LakeError::Log { table: full_name.clone(), version: version_of(&state), source: None };
         let partitioning = Partitioning::of_columns(&partition_columns).ok_or_else(foreign)?;
         let mut table = Self {
             schema: own_columns(&state, partitioning),
@@ -145,17 +124,13 @@ impl Table {
         for view in self.state.log_data().iter() {
             #[allow(deprecated, reason = "the arrays behind it are private")]
             let add = view.add_action();
-            let foreign = || LakeError::Log {
-                table: self.full_name.clone(),
-                version: version_of(&self.state),
-                source: None,
-            };
+            let foreign =
+                || LakeError::Log { table: self.full_name.clone(), version: version_of(&self.state), source: None };
             let file = DataFile::of_add(&add).ok_or_else(foreign)?;
             files.insert(file.path.clone(), file);
         }
         self.files = Arc::new(files);
-        self.positions =
-            Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
+        self.positions = Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
         Ok(())
     }
 
@@ -212,7 +187,7 @@ impl Table {
     }
 
     /// All positions, by reader.
-    pub fn positions(&self) -> &HashMap<String, i64> {
+    pub fn positions(&self) -> &BTreeMap<String, i64> {
         &self.positions
     }
 
@@ -225,8 +200,7 @@ impl Table {
     pub fn files_in(&self, partition: Partition) -> impl Iterator<Item = &DataFile> {
         let prefix = partition.prefix();
         let from = self.files.range(prefix.clone()..);
-        from.map(|(_, file)| file)
-            .take_while(move |file| file.path.starts_with(&prefix))
+        from.map(|(_, file)| file).take_while(move |file| file.path.starts_with(&prefix))
     }
 
     /// Rows of this version.
@@ -254,11 +228,7 @@ impl Table {
             path,
             partition: file.partition,
             size,
-            rows: file
-                .batches
-                .iter()
-                .map(|batch| batch.num_rows() as u64)
-                .sum(),
+            rows: file.batches.iter().map(|batch| batch.num_rows() as u64).sum(),
             modified: chrono::Utc::now().timestamp_millis(),
             tags: file.tags,
             stats: Some(stats),
@@ -267,9 +237,7 @@ impl Table {
 
     /// Encodes and writes files, some at the same time; the answer is in the same order.
     pub async fn write_files(&self, files: Vec<NewFile>) -> Result<Vec<DataFile>, LakeError> {
-        let mut writing = futures::stream::iter(files)
-            .map(|file| self.write_file(file))
-            .buffered(WRITES_AT_ONCE);
+        let mut writing = futures::stream::iter(files).map(|file| self.write_file(file)).buffered(WRITES_AT_ONCE);
         let mut written = Vec::new();
         while let Some(file) = writing.next().await {
             written.push(file?);
@@ -285,23 +253,16 @@ impl Table {
     /// This version as the query engine reads it. Sessions come from [`Lake::session`].
     pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, LakeError> {
         let snapshot = self.state.snapshot().clone();
-        let builder = DeltaTable::new(self.log_store.clone())
-            .table_provider()
-            .with_eager_snapshot(snapshot);
+        let builder = DeltaTable::new(self.log_store.clone()).table_provider().with_eager_snapshot(snapshot);
         let provider = builder.build().await;
-        Ok(Arc::new(provider.map_err(|e| {
-            LakeError::delta(&self.full_name, self.version(), e.into())
-        })?))
+        Ok(Arc::new(provider.map_err(|e| LakeError::delta(&self.full_name, self.version(), e.into()))?))
     }
 
     /// Registers this version in a session under a name.
     pub async fn register(&self, session: &SessionContext, name: &str) -> Result<(), LakeError> {
         let provider = self.provider().await?;
         let quoted = datafusion::common::TableReference::bare(name);
-        session
-            .register_table(quoted, provider)
-            .map(drop)
-            .map_err(|e| LakeError::engine(&self.full_name, e))
+        session.register_table(quoted, provider).map(drop).map_err(|e| LakeError::engine(&self.full_name, e))
     }
 
     pub(crate) fn store(&self) -> &dyn ObjectStore {
@@ -335,20 +296,13 @@ fn version_of(state: &DeltaTableState) -> i64 {
 
 fn own_columns(state: &DeltaTableState, partitioning: Partitioning) -> SchemaRef {
     let all = schema::normal(&state.snapshot().arrow_schema());
-    let own = all
-        .fields()
-        .iter()
-        .filter(|field| !partitioning.columns().contains(&field.name().as_str()));
+    let own = all.fields().iter().filter(|field| !partitioning.columns().contains(&field.name().as_str()));
     Arc::new(Schema::new(own.cloned().collect::<Vec<_>>()))
 }
 
 fn with_partition_columns(schema: &Schema, partitioning: Partitioning) -> Schema {
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
     fields.extend(partitioning.fields().map(Arc::new));
-    debug_assert!(
-        fields
-            .iter()
-            .all(|field| !matches!(field.data_type(), DataType::Null))
-    );
+    debug_assert!(fields.iter().all(|field| !matches!(field.data_type(), DataType::Null)));
     Schema::new(fields)
 }
