@@ -1,0 +1,28 @@
+//! Source: where change events come from, when no SQL Server is there.
+//!
+//! In: the Online Retail file, a simulator's seed and switches, or a file of events; the project's tables.
+//! Out: records in partition order, Debezium SQL Server change events in Confluent wire format on the
+//! topics, and the ledger: what the source really did, record by record.
+//! Never: a clock or a random number that decides content, a float for a decimal, half a file: input is
+//! checked whole before its first record is sent.
+//!
+//! Read first: [`record`] (what a record is), then [`source`] and [`replay`]; the rules of the data set are at
+//! the head of [`online_retail`], those of the simulator at [`simulate::Switch`].
+
+pub mod error;
+pub mod events;
+mod hash;
+mod layout;
+pub mod ledger;
+pub mod manifest;
+pub mod online_retail;
+mod position;
+pub mod record;
+pub mod simulate;
+pub mod source;
+#[cfg(test)]
+mod testing;
+
+pub use error::SourceError;
+pub use ledger::Ledger;
+pub use source::{Records, Source};
