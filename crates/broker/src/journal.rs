@@ -90,6 +90,19 @@ impl Journal {
         Ok(())
     }
 
+    /// The same, and they survive a power cut too.
+    pub(crate) fn append_durably<T: Serialize>(&mut self, entries: &[T]) -> io::Result<()> {
+        let before = self.size;
+        self.append(entries)?;
+        if let Err(error) = self.file.sync_data() {
+            // Not acknowledged, so it must not turn up later beside what takes its place.
+            self.file.set_len(before)?;
+            self.size = before;
+            return Err(error);
+        }
+        Ok(())
+    }
+
     /// Bytes in the file.
     pub(crate) fn size(&self) -> u64 {
         self.size

@@ -4,7 +4,7 @@
 //! Never: transactions, replication, compaction, encryption, or an address that another machine can reach;
 //! what it lacks it refuses by name. For one machine: production is Kafka or Amazon MSK.
 //!
-//! Read first: `log` (what is kept), then `server` (the protocol's face), then `groups`.
+//! Read first: `log` (what is kept), then `server` (the protocol's face), then `groups`, then `registry`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), weir_broker::BrokerError> {
@@ -25,6 +25,7 @@ mod host;
 mod journal;
 mod log;
 mod recovered;
+mod registry;
 mod server;
 mod state;
 mod topics;
@@ -35,6 +36,7 @@ pub use broker::{Broker, BrokerConfig};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::BrokerError;
 pub use recovered::{Cut, Recovered};
+pub use registry::Registry;
 
 // A panic while a lock is held leaves every structure of this crate usable: files are written before memory.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
