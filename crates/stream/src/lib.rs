@@ -1,0 +1,29 @@
+//! Stream: the client side of Kafka and of the schema registry, for the embedded broker, Kafka and MSK alike.
+//!
+//! In: brokers and a registry URL; where to start reading. Out: batches of raw records, acknowledged
+//! sends, topics with the wanted partitions and retention, schemas by id.
+//! Never: asks a consumer group where it stopped (the caller's table knows), commits an offset, decodes
+//! a record, jumps silently over a gap.
+//!
+//! All calls block: an async caller runs them on a blocking thread.
+//!
+//! Read first: [`Consumer::poll_batch`], then [`Producer`], [`Admin`] and [`Registry`].
+
+mod admin;
+mod batch;
+mod connection;
+mod consumer;
+pub mod deadletter;
+mod error;
+mod producer;
+mod registry;
+mod topic_id;
+
+pub use admin::{Admin, TopicInfo};
+pub use batch::{Batch, Record};
+pub use connection::Connection;
+pub use consumer::{Consumer, Start};
+pub use error::StreamError;
+pub use producer::{Header, Producer};
+pub use registry::Registry;
+pub use topic_id::TopicId;

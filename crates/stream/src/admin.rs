@@ -1,0 +1,93 @@
+//! Topics: made with the wanted partitions and retention, listed, deleted.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::connection::{Connection, REQUEST};
+use crate::error::StreamError;
+
+/// A topic and its number of partitions.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+}
+
+/// The administrator's client.
+pub struct Admin {
+    inner: AdminClient<DefaultClientContext>,
+    brokers: String,
+}
+
+impl Admin {
+    /// Connects.
+    pub fn new(connection: &Connection) -> Result<Self, StreamError> {
+        let inner = connection.config(&[]).create().map_err(|source| StreamError::Settings { source })?;
+        Ok(Self { inner, brokers: connection.brokers().to_owned() })
+    }
+
+    /// Topics of the cluster, by name; internal ones left out.
+    pub fn topics(&self) -> Result<Vec<TopicInfo>, StreamError> {
+        let metadata = self.inner.inner().fetch_metadata(None, REQUEST);
+        let metadata = metadata.map_err(|source| StreamError::topic("list", "*", &self.brokers, source))?;
+        let mut topics: Vec<TopicInfo> = metadata
+            .topics()
+            .iter()
+            .filter(|topic| !topic.name().starts_with("__"))
+            .map(|topic| TopicInfo { name: topic.name().to_owned(), partitions: topic.partitions().len() })
+            .collect();
+        topics.sort();
+        Ok(topics)
+    }
+
+    /// Makes the topic unless it is there; one that is there must have as many partitions.
+    /// Retention counts from arrival: the broker stamps each record. Replication is the cluster's default.
+    pub async fn ensure_topic(&self, name: &str, partitions: i32, retention: Duration) -> Result<(), StreamError> {
+        let milliseconds = retention.as_millis().to_string();
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
+            .set("retention.ms", &milliseconds)
+            .set("message.timestamp.type", "LogAppendTime")
+            .set("cleanup.policy", "delete");
+        let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+        let answers = self.inner.create_topics([&topic], &options).await;
+        let answers = answers.map_err(|source| StreamError::topic("create", name, &self.brokers, source))?;
+        for answer in answers {
+            match answer {
+                Ok(_) => {}
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return self.compare(name, partitions),
+                Err((_, code)) => {
+                    let source = KafkaError::AdminOp(code);
+                    return Err(StreamError::topic("create", name, &self.brokers, source));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, name: &str, wanted: i32) -> Result<(), StreamError> {
+        let found = self.topics()?.into_iter().find(|topic| topic.name == name).map_or(0, |topic| topic.partitions);
+        if usize::try_from(wanted).is_ok_and(|wanted| wanted == found) {
+            Ok(())
+        } else {
+            Err(StreamError::Partitions { topic: name.to_owned(), found, wanted })
+        }
+    }
+
+    /// Deletes a topic with all its records.
+    pub async fn delete_topic(&self, name: &str) -> Result<(), StreamError> {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        let answers = self.inner.delete_topics(&[name], &options).await;
+        let answers = answers.map_err(|source| StreamError::topic("delete", name, &self.brokers, source))?;
+        for answer in answers {
+            if let Err((_, code)) = answer {
+                return Err(StreamError::topic("delete", name, &self.brokers, KafkaError::AdminOp(code)));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Reads a topic from given offsets on. Positions are the caller's: no group, no commit, no reset.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::batch::{Batch, Record};
+use crate::connection::{Connection, REQUEST};
+use crate::error::StreamError;
+use crate::topic_id::{TopicId, topic_id};
+
+/// Where to start in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At this offset; one that is no longer held is an error.
+    At(i64),
+    /// At the first record still held.
+    Earliest,
+}
+
+/// A reader of one topic.
+pub struct Consumer {
+    inner: BaseConsumer,
+    topic: String,
+    brokers: String,
+    started: Vec<(i32, Start)>,
+}
+
+impl Consumer {
+    /// Connects; reads nothing yet. The topic must exist.
+    pub fn new(connection: &Connection, topic: &str) -> Result<Self, StreamError> {
+        let config = connection.config(&[
+            // librdkafka wants a group even where none is used.
+            ("group.id", "weir"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("allow.auto.create.topics", "false"),
+            ("check.crcs", "true"),
+            ("fetch.message.max.bytes", "8388608"),
+            ("fetch.wait.max.ms", "100"),
+            ("queued.max.messages.kbytes", "65536"),
+        ]);
+        let inner: BaseConsumer = config.create().map_err(|source| StreamError::Settings { source })?;
+        Ok(Self { inner, topic: topic.to_owned(), brokers: connection.brokers().to_owned(), started: Vec::new() })
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Partition numbers, ascending.
+    pub fn partitions(&self) -> Result<Vec<i32>, StreamError> {
+        let metadata =
+            self.inner.fetch_metadata(Some(&self.topic), REQUEST).map_err(|source| self.failed("describe", source))?;
+        let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == self.topic) else {
+            return Err(StreamError::UnknownTopic { topic: self.topic.clone() });
+        };
+        if let Some(code) = topic.error() {
+            return Err(self.failed("describe", KafkaError::MetadataFetch(code.into())));
+        }
+        let mut partitions: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+        if partitions.is_empty() {
+            return Err(StreamError::UnknownTopic { topic: self.topic.clone() });
+        }
+        partitions.sort_unstable();
+        Ok(partitions)
+    }
+
+    /// First offset still held, and the offset of the next record to come.
+    pub fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError> {
+        let marks = self.inner.fetch_watermarks(&self.topic, partition, REQUEST);
+        marks.map_err(|source| self.failed("read the offsets of", source))
+    }
+
+    /// The id under which the broker knows this topic; another one after it was deleted and made anew.
+    pub fn topic_id(&self) -> Result<TopicId, StreamError> {
+        topic_id(self.inner.client(), &self.topic).map_err(|source| self.failed("describe", source))
+    }
+
+    /// Starts reading these partitions, each at its own offset.
+    pub fn assign(&mut self, starts: &[(i32, Start)]) -> Result<(), StreamError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, start) in starts {
+            let offset = match start {
+                Start::At(offset) => Offset::Offset(*offset),
+                Start::Earliest => Offset::Beginning,
+            };
+            list.add_partition_offset(&self.topic, *partition, offset)
+                .map_err(|source| self.failed("read", source))?;
+        }
+        self.inner.assign(&list).map_err(|source| self.failed("read", source))?;
+        self.started = starts.to_vec();
+        Ok(())
+    }
+
+    /// The next records: returns when there are `max_records` or `max_bytes` of them, or after `max_wait`.
+    /// An empty batch means that nothing came.
+    pub fn poll_batch(&self, max_records: usize, max_bytes: usize, max_wait: Duration) -> Result<Batch, StreamError> {
+        let end = Instant::now() + max_wait;
+        let mut batch = Batch::default();
+        while batch.len() < max_records && batch.bytes() < max_bytes {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.inner.poll(left) {
+                None if left.is_zero() => break,
+                None => {}
+                Some(Ok(message)) => push(&mut batch, &message),
+                Some(Err(source)) => return self.interrupted(batch, source),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// An error in the middle of a batch: what came before it is handed over if it can come again.
+    fn interrupted(&self, batch: Batch, source: KafkaError) -> Result<Batch, StreamError> {
+        match source.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(self.gap(source)),
+            // librdkafka reconnects by itself; the caller sees a short batch and asks again.
+            Some(RDKafkaErrorCode::BrokerTransportFailure) => Ok(batch),
+            _ => Err(self.failed("read", source)),
+        }
+    }
+
+    /// Names the partition whose start lies outside of what is held.
+    fn gap(&self, source: KafkaError) -> StreamError {
+        for (partition, start) in &self.started {
+            let (Start::At(wanted), Ok((low, high))) = (*start, self.watermarks(*partition)) else { continue };
+            if wanted < low || wanted > high {
+                return StreamError::OffsetGone { topic: self.topic.clone(), partition: *partition, wanted, low, high };
+            }
+        }
+        self.failed("read", source)
+    }
+
+    fn failed(&self, action: &'static str, source: KafkaError) -> StreamError {
+        StreamError::topic(action, &self.topic, &self.brokers, source)
+    }
+}
+
+fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    });
+    let record = Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+        key: message.key(),
+        value: message.payload(),
+    };
+    batch.push(record, headers);
+}
