@@ -5,18 +5,57 @@
 //! Out: a [`Project`], or every problem of every file with its line and a suggestion.
 //! Never: a network, a secret's value in a text, a setting that is read and then ignored.
 //!
-//! Read first: [`settings`], [`table`] and [`model`] (what the other rooms take).
+//! Read first: [`load()`] (the way in), [`settings`], [`table`] and [`model`] (what the other rooms take).
+//!
+//! ```
+//! let dir = tempfile::tempdir().unwrap();
+//! let write = |file: &str, text: &str| {
+//!     let path = dir.path().join(file);
+//!     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+//!     std::fs::write(path, text).unwrap();
+//! };
+//! write("weir.yaml", "name: library\n");
+//! write("environments/dev.yaml", "landing: {max_wait: 5s}\n");
+//! write("sources/library.yaml", "connector: sqlserver\nserver: library\ndatabase: Library\nschema: dbo\ntables: [book]\n");
+//! write("contracts/book.yaml", "key: [isbn]\ncolumns:\n  - {name: isbn, type: nvarchar(13)}\n");
+//!
+//! let project = weir_project::load(dir.path(), "dev", &[]).unwrap();
+//! assert_eq!(project.tables[0].topic, "library.book.cdc");
+//!
+//! write("contracts/book.yaml", "key: [isbm]\ncolumns:\n  - {name: isbn, typ: int, type: nvarchar(13)}\n");
+//! let problems = weir_project::validate(dir.path(), "dev");
+//! assert_eq!(problems.len(), 2);
+//! assert_eq!(problems[0].hint.as_deref(), Some("did you mean `isbn`?"));
+//! ```
 
+mod check_model;
+mod check_settings;
+mod check_table;
+mod error;
+mod file;
+mod literal;
+mod load;
 pub mod model;
-pub mod project;
-pub mod secret;
+mod order;
+mod project;
+mod resolve;
+mod schema;
+mod secret;
 pub mod settings;
+mod shape;
+mod sql;
 pub mod table;
+mod yaml;
 
+pub use error::{Fault, Place, Problem, ProjectError};
+pub use literal::parse_literal;
+pub use load::{environments, load, resolved_settings, validate};
 pub use model::{
     DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile,
 };
 pub use project::Project;
+pub use resolve::{Origin, ResolvedSetting};
+pub use schema::json_schemas;
 pub use secret::SecretText;
 pub use settings::{
     Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget,

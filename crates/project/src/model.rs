@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use weir_core::column::ColumnType;
+use weir_core::column::{Column, ColumnType};
 use weir_core::name::{Identifier, ModelName, TableName};
 
 /// A SQL text and where it stands, for messages.
@@ -136,4 +136,107 @@ impl Model {
             |name: &Identifier| self.columns.iter().position(|column| column.name == *name);
         self.key.iter().filter_map(position).collect()
     }
+
+    /// The curated table's columns in order, those that Weir adds included: what a change set and the
+    /// warehouse hold. Never NULL are surrogate keys, a fact's business
+    /// key, the interval and the flags; a dimension's business key is NULL in its unknown member.
+    pub fn table_columns(&self) -> Vec<Column> {
+        let fixed = |name: &str, kind: ColumnType, nullable: bool| Column {
+            name: name.parse().expect("a fixed name is an identifier"),
+            kind,
+            nullable,
+        };
+        let given = |name: &Identifier, kind: ColumnType, nullable: bool| Column {
+            name: name.clone(),
+            kind,
+            nullable,
+        };
+        let own = || {
+            self.columns
+                .iter()
+                .map(|column| given(&column.name, column.kind, true))
+        };
+        match &self.kind {
+            ModelKind::Dimension { surrogate_key, .. } => {
+                let mut out = vec![given(surrogate_key, ColumnType::BigInt, false)];
+                let (keys, rest): (Vec<_>, Vec<_>) =
+                    own().partition(|column| self.key.contains(&column.name));
+                out.extend(
+                    self.key.iter().filter_map(|name| {
+                        keys.iter().find(|column| column.name == *name).cloned()
+                    }),
+                );
+                out.extend(rest);
+                out.push(fixed("effective_from", MOMENT, false));
+                out.push(fixed("effective_to", MOMENT, false));
+                out.push(fixed("is_current", ColumnType::Bit, false));
+                out.push(fixed("is_inferred", ColumnType::Bit, false));
+                out
+            }
+            ModelKind::Fact {
+                dimensions,
+                date_keys,
+                milestones,
+                ..
+            } => {
+                let keyed = |column: Column| Column {
+                    nullable: !self.key.contains(&column.name),
+                    ..column
+                };
+                let mut out: Vec<Column> = own().map(keyed).collect();
+                out.extend(
+                    dimensions
+                        .iter()
+                        .map(|reference| given(&reference.key_column, ColumnType::BigInt, false)),
+                );
+                out.extend(
+                    date_keys
+                        .iter()
+                        .map(|key| given(&key.key_column, ColumnType::Int, false)),
+                );
+                out.extend(
+                    milestones
+                        .iter()
+                        .map(|milestone| given(&milestone.column, MOMENT, true)),
+                );
+                out.push(fixed("event_time", MOMENT, true));
+                out
+            }
+            ModelKind::DateDimension => own()
+                .enumerate()
+                .map(|(index, column)| Column {
+                    nullable: index > 0,
+                    ..column
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Microseconds, as every timestamp of the lake.
+const MOMENT: ColumnType = ColumnType::DateTime2 { precision: 6 };
+
+/// The fixed columns of the date dimension, its key first.
+pub(crate) fn date_dimension_columns() -> Vec<ModelColumn> {
+    let text = ColumnType::Text { length: Some(9) };
+    [
+        ("date_key", ColumnType::Int),
+        ("date", ColumnType::Date),
+        ("year", ColumnType::Int),
+        ("quarter", ColumnType::Int),
+        ("month", ColumnType::Int),
+        ("day", ColumnType::Int),
+        ("day_of_week", ColumnType::Int),
+        ("month_name", text),
+        ("day_name", text),
+        ("is_weekend", ColumnType::Bit),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(index, (name, kind))| ModelColumn {
+        name: name.parse().expect("a fixed name is an identifier"),
+        kind,
+        scd: if index == 0 { Scd::Key } else { Scd::None },
+    })
+    .collect()
 }

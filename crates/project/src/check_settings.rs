@@ -1,0 +1,386 @@
+//! From resolved settings to the sections' types: units read, sizes bounded, useless settings refused.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::error::{Fault, Problem};
+use crate::resolve::{Origin, Resolved, ResolvedSetting};
+use crate::secret::SecretText;
+use crate::settings::{
+    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget,
+};
+
+/// All sections.
+pub(crate) struct Settings {
+    pub stream: Stream,
+    pub lake: Lake,
+    pub landing: Landing,
+    pub staging: Staging,
+    pub curated: Curated,
+    pub warehouse: Warehouse,
+}
+
+/// Checks all sections; every problem is reported.
+pub(crate) fn check(resolved: &Resolved, dir: &Path) -> Result<Settings, Vec<Problem>> {
+    let mut check = Check {
+        resolved,
+        problems: Vec::new(),
+    };
+    let settings = Settings {
+        stream: check.stream(),
+        lake: Lake {
+            root: check.lake_root(dir),
+            memory: check.size("lake.memory", ByteSize::mib(64)),
+        },
+        landing: Landing {
+            max_wait: check.duration("landing.max_wait", Duration::from_millis(100)),
+            max_rows: check.number("landing.max_rows", 1, 10_000_000),
+            max_size: check.size("landing.max_size", ByteSize::mib(1)),
+            retention: check.duration("landing.retention", Duration::from_secs(1)),
+            allowed_lateness: check.duration("landing.allowed_lateness", Duration::ZERO),
+        },
+        staging: Staging {
+            max_rows: check.number("staging.max_rows", 1, 10_000_000),
+        },
+        curated: Curated {
+            buckets: check.number("curated.buckets", 1, 1024),
+        },
+        warehouse: check.warehouse(),
+    };
+    if check.problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(check.problems)
+    }
+}
+
+struct Check<'a> {
+    resolved: &'a Resolved,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn setting(&self, path: &str) -> Option<&ResolvedSetting> {
+        self.resolved.get(path)
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.setting(path)
+            .map(|setting| setting.value.clone())
+            .unwrap_or_default()
+    }
+
+    fn bad(&mut self, path: &str, reason: impl Into<String>, fix: &str) {
+        let fault = Fault::BadValue {
+            path: path.to_owned(),
+            reason: reason.into(),
+        };
+        let place = self
+            .setting(path)
+            .map(ResolvedSetting::place)
+            .unwrap_or_default();
+        self.problems
+            .push(Problem::new(fault, place).hint(Some(fix.to_owned())));
+    }
+
+    /// Refuses a setting that someone wrote and nobody would read.
+    fn useless(&mut self, path: &str, reason: &str) {
+        let Some(setting) = self
+            .setting(path)
+            .filter(|setting| setting.origin != Origin::Default)
+        else {
+            return;
+        };
+        let fault = Fault::Useless {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let hint = "remove it, or move it to the file of an environment that uses it";
+        let problem = Problem::new(fault, setting.place()).hint(Some(hint.to_owned()));
+        self.problems.push(problem);
+    }
+
+    fn duration(&mut self, path: &str, least: Duration) -> Duration {
+        let text = self.text(path);
+        let read = humantime::parse_duration(&text);
+        match read {
+            Ok(duration) if duration >= least => duration,
+            Ok(_) => {
+                let fix = format!("use at least `{}`", humantime::format_duration(least));
+                self.bad(path, format!("{text} is too short"), &fix);
+                least
+            }
+            Err(_) => {
+                self.bad(
+                    path,
+                    format!("`{text}` is no duration"),
+                    "write a number with a unit: `500ms`, `30s`, `1m`, `7d`",
+                );
+                least
+            }
+        }
+    }
+
+    fn size(&mut self, path: &str, least: ByteSize) -> ByteSize {
+        let text = self.text(path);
+        match text.parse::<ByteSize>() {
+            Ok(size) if size >= least => size,
+            Ok(_) => {
+                self.bad(
+                    path,
+                    format!("{text} is too small"),
+                    &format!("use at least `{}MiB`", least.as_u64() >> 20),
+                );
+                least
+            }
+            Err(_) => {
+                self.bad(
+                    path,
+                    format!("`{text}` is no size"),
+                    "write a number with a unit: `64MiB`, `1GiB`",
+                );
+                least
+            }
+        }
+    }
+
+    fn number<N: FromStr + TryFrom<u64>>(&mut self, path: &str, min: u64, max: u64) -> N
+    where
+        N: Default,
+    {
+        let text = self.text(path);
+        let read = text
+            .parse::<u64>()
+            .ok()
+            .filter(|n| (min..=max).contains(n))
+            .and_then(|n| N::try_from(n).ok());
+        read.unwrap_or_else(|| {
+            self.bad(
+                path,
+                format!("`{text}` is no whole number from {min} to {max}"),
+                "write one",
+            );
+            N::default()
+        })
+    }
+
+    /// Optional, and only useful for something embedded.
+    fn port(&mut self, path: &str) -> Option<u16> {
+        self.setting(path)?;
+        Some(self.number(path, 1, 65_535))
+    }
+
+    /// A text with readable references and without a password in plain sight.
+    fn secret_text(&mut self, path: &str) -> SecretText {
+        let text = self.text(path);
+        let place = self
+            .setting(path)
+            .map(ResolvedSetting::place)
+            .unwrap_or_default();
+        if let Some(reason) = SecretText::fault(&text) {
+            self.problems.push(Problem::new(
+                Fault::BadSecret {
+                    path: path.to_owned(),
+                    reason,
+                },
+                place,
+            ));
+        } else if holds_plain_secret(path, &text) {
+            self.problems
+                .push(Problem::new(Fault::PlainSecret(path.to_owned()), place));
+        }
+        SecretText::plain(text)
+    }
+
+    fn stream(&mut self) -> Stream {
+        let brokers = match self.text("stream.brokers").as_str() {
+            "embedded" => {
+                let names: Vec<String> = self.client_paths();
+                for path in names {
+                    self.useless(
+                        &path,
+                        "the embedded broker is inside the process and takes no client settings",
+                    );
+                }
+                Endpoint::Embedded {
+                    port: self.port("stream.port"),
+                }
+            }
+            text => {
+                self.useless("stream.port", "the brokers are external");
+                if !text.contains("${") && !text.split(',').all(is_host_and_port) {
+                    self.bad(
+                        "stream.brokers",
+                        "it is no list of brokers",
+                        "write `embedded`, or `host:port,host:port`",
+                    );
+                }
+                Endpoint::External(self.secret_text("stream.brokers"))
+            }
+        };
+        let registry = match self.text("stream.registry").as_str() {
+            "embedded" => Endpoint::Embedded {
+                port: self.port("stream.registry_port"),
+            },
+            text => {
+                self.useless("stream.registry_port", "the registry is external");
+                if !text.starts_with("${")
+                    && !text.starts_with("http://")
+                    && !text.starts_with("https://")
+                {
+                    self.bad(
+                        "stream.registry",
+                        "it is no URL",
+                        "write `embedded`, or a URL such as `https://registry:8081`",
+                    );
+                }
+                Endpoint::External(self.secret_text("stream.registry"))
+            }
+        };
+        let mut client = BTreeMap::new();
+        if matches!(brokers, Endpoint::External(_)) {
+            for path in self.client_paths() {
+                let key = path.trim_start_matches("stream.client.").to_owned();
+                if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {
+                    self.useless(&path, "`stream.brokers` names the brokers");
+                    continue;
+                }
+                client.insert(key, self.secret_text(&path));
+            }
+        }
+        Stream {
+            brokers,
+            registry,
+            partitions: i32::from(self.number::<u16>("stream.partitions", 1, 1000)),
+            retention: self.duration("stream.retention", Duration::from_secs(1)),
+            client,
+        }
+    }
+
+    fn client_paths(&self) -> Vec<String> {
+        self.resolved
+            .keys()
+            .filter(|path| path.starts_with("stream.client."))
+            .cloned()
+            .collect()
+    }
+
+    fn lake_root(&mut self, dir: &Path) -> LakeRoot {
+        let text = self.text("lake.root");
+        match text.split_once("://") {
+            Some(("s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => LakeRoot::S3(text),
+            Some((scheme, _)) => {
+                self.bad(
+                    "lake.root",
+                    format!("`{scheme}://` is no place for a lake"),
+                    "use a folder or `s3://bucket/prefix`",
+                );
+                LakeRoot::Folder(dir.join("lake"))
+            }
+            None if text.is_empty() => {
+                self.bad(
+                    "lake.root",
+                    "it is empty",
+                    "use a folder or `s3://bucket/prefix`",
+                );
+                LakeRoot::Folder(dir.join("lake"))
+            }
+            None => LakeRoot::Folder(dir.join(text)),
+        }
+    }
+
+    fn warehouse(&mut self) -> Warehouse {
+        let target = match self.text("warehouse.target").as_str() {
+            "embedded" => WarehouseTarget::Embedded {
+                port: self.port("warehouse.port"),
+            },
+            text => {
+                self.useless(
+                    "warehouse.port",
+                    "the port of Redshift stands in `warehouse.target`",
+                );
+                self.useless("warehouse.memory", "Redshift has its own memory");
+                let url = ["postgres://", "postgresql://", "${"]
+                    .iter()
+                    .any(|start| text.starts_with(start));
+                if !url {
+                    let fix = "write `embedded`, or `postgres://user@host:5439/database`";
+                    self.bad("warehouse.target", "it is no warehouse", fix);
+                }
+                WarehouseTarget::Redshift(self.secret_text("warehouse.target"))
+            }
+        };
+        let auth = match self.text("warehouse.auth").as_str() {
+            "none" => Auth::None,
+            "iam" => {
+                if self.text("stream.brokers") == "embedded" {
+                    self.useless(
+                        "warehouse.auth",
+                        "the embedded broker asks no one who they are",
+                    );
+                }
+                Auth::Iam
+            }
+            text => {
+                let reason = format!("`{text}` is not allowed");
+                self.bad("warehouse.auth", reason, "use `none` or `iam`");
+                Auth::None
+            }
+        };
+        let iam_role = self.text("warehouse.iam_role");
+        if iam_role != "default" && !is_role_arn(&iam_role) {
+            let fix = "write `default`, or an ARN such as `arn:aws:iam::123456789012:role/load`";
+            self.bad("warehouse.iam_role", "it is no role", fix);
+        }
+        Warehouse {
+            target,
+            refresh_every: self.duration("warehouse.refresh_every", Duration::from_secs(1)),
+            memory: self.size("warehouse.memory", ByteSize::mib(64)),
+            iam_role,
+            auth,
+        }
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.trim()
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+}
+
+/// The ARN goes into SQL text between quotes, so its letters are held to a list.
+fn is_role_arn(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/+=,.@_-".contains(&b);
+    text.starts_with("arn:") && text.contains(":role/") && text.bytes().all(allowed)
+}
+
+/// A password or key that is written out: a secret client key without a reference, or `user:password@`.
+fn holds_plain_secret(path: &str, text: &str) -> bool {
+    let secret_key = path.starts_with("stream.client.")
+        && ["password", "secret", "ssl.key.pem", "jaas"]
+            .iter()
+            .any(|word| path.contains(word));
+    let user = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .map(|(user, _)| without_references(user));
+    let url_password = user.is_some_and(|user| {
+        user.split_once(':')
+            .is_some_and(|(_, password)| !password.is_empty())
+    });
+    (secret_key && !text.starts_with("${")) || url_password
+}
+
+fn without_references(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, reference)) = rest.split_once("${") {
+        out.push_str(before);
+        rest = reference.split_once('}').map_or("", |(_, after)| after);
+    }
+    out + rest
+}

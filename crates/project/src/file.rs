@@ -1,0 +1,388 @@
+//! The user's files as they are written: the JSON Schemas are made from these types, and every file is
+//! held to its schema before it is read into one of them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+/// `weir.yaml`: what holds in every environment.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "weir.yaml")]
+#[expect(
+    dead_code,
+    reason = "settings are read path by path, so that each keeps its origin; this type is their schema"
+)]
+pub struct WeirFile {
+    /// The project's name, e.g. `library`: lower-case letters, digits and `_`.
+    pub name: String,
+    #[schemars(flatten)]
+    pub settings: EnvironmentFile,
+}
+
+/// `environments/<env>.yaml`: what differs in one environment. The same sections as `weir.yaml`.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "environments/<env>.yaml")]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct EnvironmentFile {
+    /// Brokers, schema registry and topics.
+    pub stream: Option<StreamFile>,
+    /// Where the tables are.
+    pub lake: Option<LakeFile>,
+    /// How the stream is cut into micro-batches.
+    pub landing: Option<LandingFile>,
+    /// How much staging takes at once.
+    pub staging: Option<StagingFile>,
+    /// How curated tables are spread.
+    pub curated: Option<CuratedFile>,
+    /// Where the star schema is served.
+    pub warehouse: Option<WarehouseFile>,
+}
+
+/// `stream:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct StreamFile {
+    /// `embedded`, or Kafka brokers such as `broker-1:9092,broker-2:9092`.
+    pub brokers: Option<String>,
+    /// Port of the embedded broker, e.g. `9092`. A free one when left out.
+    pub port: Option<u16>,
+    /// `embedded`, or the URL of a Confluent-compatible registry such as `https://registry:8081`.
+    pub registry: Option<String>,
+    /// Port of the embedded registry, e.g. `8081`. A free one when left out.
+    pub registry_port: Option<u16>,
+    /// Partitions of each topic that Weir creates, e.g. `4`. More partitions are read in parallel.
+    #[schemars(range(min = 1))]
+    pub partitions: Option<u16>,
+    /// How long topics that Weir creates keep records, counted from arrival, e.g. `7d`.
+    pub retention: Option<String>,
+    /// librdkafka settings for external brokers, passed through, e.g. `security.protocol: SASL_SSL`.
+    pub client: Option<BTreeMap<String, Literal>>,
+}
+
+/// `lake:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct LakeFile {
+    /// A folder, relative to the project's folder or absolute, or an S3 URL such as `s3://bucket/lake`.
+    pub root: Option<String>,
+    /// Memory limit of the engine, e.g. `256MiB`. Work beyond it spills to disk.
+    pub memory: Option<String>,
+}
+
+/// `landing:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct LandingFile {
+    /// Longest wait before a part-filled batch is committed, e.g. `1m`. Bounds freshness.
+    pub max_wait: Option<String>,
+    /// Most records in a batch, e.g. `200000`.
+    #[schemars(range(min = 1))]
+    pub max_rows: Option<u32>,
+    /// Largest batch in bytes as received, e.g. `64MiB`. Bounds memory.
+    pub max_size: Option<String>,
+    /// How long landing keeps rows, counted from arrival, once staging has them, e.g. `90d`.
+    pub retention: Option<String>,
+    /// How far behind the newest event an event may be before it is counted as late, e.g. `10m`.
+    pub allowed_lateness: Option<String>,
+}
+
+/// `staging:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct StagingFile {
+    /// Most landing rows read for one commit, e.g. `200000`. Bounds memory.
+    #[schemars(range(min = 1))]
+    pub max_rows: Option<u32>,
+}
+
+/// `curated:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct CuratedFile {
+    /// Key-hash buckets of each table, e.g. `16`. Fixed once a table exists.
+    #[schemars(range(min = 1, max = 1024))]
+    pub buckets: Option<u16>,
+}
+
+/// `warehouse:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct WarehouseFile {
+    /// `embedded`, or Redshift as `postgres://user@host:5439/database`.
+    pub target: Option<String>,
+    /// Port of the embedded warehouse, e.g. `5439`. A free one when left out.
+    pub port: Option<u16>,
+    /// How often the streaming views are refreshed, e.g. `1m`.
+    pub refresh_every: Option<String>,
+    /// Memory limit of the embedded warehouse, e.g. `256MiB`.
+    pub memory: Option<String>,
+    /// What `${iam_role}` stands for in load scripts: `default` or a role's ARN.
+    pub iam_role: Option<String>,
+    /// How the warehouse proves itself to the brokers; `iam` needs external brokers.
+    pub auth: Option<AuthWord>,
+}
+
+/// `none` or `iam`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthWord {
+    None,
+    Iam,
+}
+
+/// `sources/<name>.yaml`: a database whose changes a connector writes to topics.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "sources/<name>.yaml")]
+pub struct SourceFile {
+    /// Who writes the topics.
+    #[expect(dead_code, reason = "the schema allows one word so far")]
+    pub connector: ConnectorWord,
+    /// The connector's `topic.prefix`, e.g. `retail`.
+    pub server: String,
+    /// The database, e.g. `RetailDB`.
+    pub database: String,
+    /// The database's schema, e.g. `dbo`.
+    pub schema: String,
+    /// Topic names, with `{table}` for the table's. Left out: `<server>.{table}.cdc`.
+    pub topic: Option<String>,
+    /// The tables, by their contracts' names.
+    #[schemars(length(min = 1))]
+    pub tables: Vec<String>,
+}
+
+/// `sqlserver`: Debezium's SQL Server connector, or whoever speaks as it does.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectorWord {
+    Sqlserver,
+}
+
+/// `contracts/<table>.yaml`: what a source table holds and what must be true of it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "contracts/<table>.yaml")]
+pub struct ContractFile {
+    /// Primary key columns, in key order.
+    #[schemars(length(min = 1))]
+    pub key: Vec<String>,
+    /// Columns in source order.
+    #[schemars(length(min = 1))]
+    pub columns: Vec<ContractColumn>,
+    /// Rules that each row is held to on its way into staging.
+    #[serde(default)]
+    pub expectations: Vec<ExpectationFile>,
+}
+
+/// A column of a source table.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ContractColumn {
+    /// Its name: lower-case letters, digits and `_`; a leading `_` is Weir's own.
+    pub name: String,
+    /// Its SQL Server type, e.g. `int`, `decimal(12,3)`, `nvarchar(40)`, `datetime2(3)`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether the source allows NULL.
+    #[serde(default)]
+    pub nullable: bool,
+    /// Whether it holds personal data, which no log, error or listing then shows.
+    #[serde(default)]
+    pub pii: bool,
+}
+
+/// A rule on a column: exactly one of `not_null`, `range`, `set`, `regex`, `reference`.
+/// All but `not_null` pass NULL.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ExpectationFile {
+    /// Unique in its table, e.g. `unit_price_not_negative`; stands with each quarantined row.
+    pub name: String,
+    /// The column that it looks at.
+    pub column: String,
+    /// What happens to a row that breaks it.
+    pub severity: SeverityWord,
+    /// Stands with each quarantined row; raise it when the rule changes.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub version: u32,
+    /// `true`: the column must hold a value.
+    pub not_null: Option<bool>,
+    /// The value must lie between two bounds, both inclusive; one may be left out.
+    pub range: Option<RangeFile>,
+    /// The value must be one of these.
+    #[schemars(length(min = 1))]
+    pub set: Option<Vec<Literal>>,
+    /// The text must match this expression somewhere; anchor it with `^` and `$`.
+    pub regex: Option<String>,
+    /// The value must be in another table's staging.
+    pub reference: Option<ReferenceFile>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// `warn` counts the row and lets it pass; `quarantine` keeps it out of staging.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SeverityWord {
+    Warn,
+    Quarantine,
+}
+
+/// Inclusive bounds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RangeFile {
+    /// Smallest allowed value.
+    pub min: Option<Literal>,
+    /// Largest allowed value.
+    pub max: Option<Literal>,
+}
+
+/// A column of another table.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ReferenceFile {
+    /// The table.
+    pub table: String,
+    /// Its column.
+    pub column: String,
+}
+
+/// `models/curated/<model>.yaml`: what the query beside it makes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "models/curated/<model>.yaml")]
+pub struct ModelFile {
+    /// Dimension, fact, or the computed date dimension (which has no query and no other key).
+    pub kind: KindWord,
+    /// Business key: output columns that are the source table's key, unchanged.
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// Output columns of the query, in its order.
+    #[serde(default)]
+    pub columns: Vec<ModelColumnFile>,
+    /// Dimensions only: the BIGINT column that facts point to, e.g. `customer_key`.
+    pub surrogate_key: Option<String>,
+    /// Dimensions only: what a delete at the source does. `close` when left out.
+    pub deletes: Option<DeletesWord>,
+    /// Facts only: the output column that says when it happened. Left out: the commit time of the insert.
+    pub event_time: Option<String>,
+    /// Facts only: the dimensions that a row points to.
+    pub dimensions: Option<Vec<DimensionRefFile>>,
+    /// Facts only: `yyyymmdd` keys into the date dimension.
+    pub date_keys: Option<Vec<DateKeyFile>>,
+    /// Facts only: times at which a column first took a value.
+    pub milestones: Option<Vec<MilestoneFile>>,
+}
+
+/// What a model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KindWord {
+    Dimension,
+    Fact,
+    DateDimension,
+}
+
+/// `close` ends the current version; `ignore` leaves it current.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletesWord {
+    Close,
+    Ignore,
+}
+
+/// An output column.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ModelColumnFile {
+    /// Its name, as in the query.
+    pub name: String,
+    /// Its type in the curated table and the warehouse, e.g. `decimal(18,3)`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Dimensions only, for each column but the key's: how its changes are kept.
+    pub scd: Option<ScdWord>,
+}
+
+/// `type1` overwrites all versions, `type1_current` the current one, `type2` opens a new version.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScdWord {
+    Type1,
+    Type1Current,
+    Type2,
+}
+
+/// A fact's pointer to the version of a dimension that was valid at its event time.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DimensionRefFile {
+    /// The BIGINT column added to the fact, e.g. `customer_key`.
+    pub key_column: String,
+    /// The dimension's model.
+    pub dimension: String,
+    /// Output columns that hold the dimension's business key, in its key order.
+    #[schemars(length(min = 1))]
+    pub on: Vec<String>,
+}
+
+/// A fact's pointer into the date dimension.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DateKeyFile {
+    /// The INTEGER column added to the fact, e.g. `order_date_key`.
+    pub key_column: String,
+    /// The date or timestamp output column that it is made from.
+    pub from: String,
+}
+
+/// When a column of an accumulating fact first took a value.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MilestoneFile {
+    /// The TIMESTAMP column added to the fact, e.g. `shipped_at`.
+    pub column: String,
+    /// The text output column that is watched, e.g. `status`.
+    pub when_column: String,
+    /// The value, e.g. `shipped`.
+    pub equals: String,
+}
+
+/// A text, a number or a boolean, kept as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal(pub String);
+
+impl<'de> Deserialize<'de> for Literal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            serde_json::Value::Number(number) => Ok(Self(number.to_string())),
+            serde_json::Value::Bool(value) => Ok(Self(value.to_string())),
+            _ => Err(serde::de::Error::custom(
+                "expected a text, a number or a boolean",
+            )),
+        }
+    }
+}
+
+impl JsonSchema for Literal {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Literal".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}

@@ -1,0 +1,7 @@
+SELECT
+    product_id,
+    description,
+    category,
+    list_price,
+    discontinued
+FROM staging.product
