@@ -9,8 +9,7 @@ use crate::check_table::{Tables, Typed, column_type, comparable, identifier, unk
 use crate::error::{Fault, Place, Problem, suggest};
 use crate::file::{DeletesWord, KindWord, ModelFile, ScdWord};
 use crate::model::{
-    DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile,
-    date_dimension_columns,
+    DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile, date_dimension_columns,
 };
 use crate::order::{self, Edges};
 use crate::sql::{self, RowQuery};
@@ -23,11 +22,7 @@ pub(crate) struct ModelFiles {
 }
 
 /// Checks all models and puts them in build order; every problem is pushed.
-pub(crate) fn check(
-    files: &BTreeMap<String, ModelFiles>,
-    tables: &Tables,
-    problems: &mut Vec<Problem>,
-) -> Vec<Model> {
+pub(crate) fn check(files: &BTreeMap<String, ModelFiles>, tables: &Tables, problems: &mut Vec<Problem>) -> Vec<Model> {
     let mut queries = BTreeMap::new();
     for (name, model) in files {
         if let Some(query) = twin(name, model, problems) {
@@ -44,14 +39,8 @@ pub(crate) fn check(
         let Some(name) = identifier(name, "the file's name", &place, problems) else {
             continue;
         };
-        let check = ModelCheck {
-            name: &name,
-            yaml,
-            files,
-            tables,
-            in_cycle: in_cycle.contains(name.as_str()),
-            problems,
-        };
+        let check =
+            ModelCheck { name: &name, yaml, files, tables, in_cycle: in_cycle.contains(name.as_str()), problems };
         models.extend(check.model(queries.get(name.as_str()), model.sql.as_ref()));
     }
     one_date_dimension(files, problems);
@@ -68,32 +57,19 @@ pub(crate) fn check(
 
 /// The query of a model, if it has one that can be read.
 fn twin(name: &str, model: &ModelFiles, problems: &mut Vec<Problem>) -> Option<RowQuery> {
-    let (yaml_name, sql_name) = (
-        format!("models/curated/{name}.yaml"),
-        format!("models/curated/{name}.sql"),
-    );
-    let date =
-        matches!(&model.yaml, Some(Some(yaml)) if yaml.value.kind == KindWord::DateDimension);
+    let (yaml_name, sql_name) = (format!("models/curated/{name}.yaml"), format!("models/curated/{name}.sql"));
+    let date = matches!(&model.yaml, Some(Some(yaml)) if yaml.value.kind == KindWord::DateDimension);
     match (&model.yaml, &model.sql) {
         (None, Some(_)) => {
-            problems.push(Problem::new(
-                Fault::NoTwin(sql_name.clone(), yaml_name),
-                Place::whole(sql_name),
-            ));
+            problems.push(Problem::new(Fault::NoTwin(sql_name.clone(), yaml_name), Place::whole(sql_name)));
             None
         }
         (Some(Some(_)), None) if !date => {
-            problems.push(Problem::new(
-                Fault::NoTwin(yaml_name.clone(), sql_name),
-                Place::whole(yaml_name),
-            ));
+            problems.push(Problem::new(Fault::NoTwin(yaml_name.clone(), sql_name), Place::whole(yaml_name)));
             None
         }
         (Some(Some(_)), Some(_)) if date => {
-            let fault = Fault::Useless {
-                path: sql_name.clone(),
-                reason: "the date dimension is computed".into(),
-            };
+            let fault = Fault::Useless { path: sql_name.clone(), reason: "the date dimension is computed".into() };
             problems.push(Problem::new(fault, Place::whole(sql_name)));
             None
         }
@@ -121,33 +97,21 @@ fn cycles(
         if let Some(Some(yaml)) = &model.yaml {
             for (index, reference) in yaml.value.dimensions.iter().flatten().enumerate() {
                 waits_for.insert(reference.dimension.clone());
-                let place = yaml
-                    .document
-                    .place_of(&format!("dimensions[{index}].dimension"));
+                let place = yaml.document.place_of(&format!("dimensions[{index}].dimension"));
                 places.insert((name.clone(), reference.dimension.clone()), place);
             }
         }
         if let Some(query) = queries.get(name).filter(|query| is_curated(&query.schema)) {
             waits_for.insert(query.table.clone());
-            places
-                .entry((name.clone(), query.table.clone()))
-                .or_insert_with(|| query.table_place.clone());
+            places.entry((name.clone(), query.table.clone())).or_insert_with(|| query.table_place.clone());
         }
     }
     let mut members = BTreeSet::new();
     for cycle in order::cycles(&edges) {
         let next = cycle.get(1).or(cycle.first()).cloned().unwrap_or_default();
         let first = cycle.first().cloned().unwrap_or_default();
-        let place = places
-            .get(&(first.clone(), next))
-            .cloned()
-            .unwrap_or_default();
-        let way = cycle
-            .iter()
-            .chain([&first])
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" -> ");
+        let place = places.get(&(first.clone(), next)).cloned().unwrap_or_default();
+        let way = cycle.iter().chain([&first]).map(String::as_str).collect::<Vec<_>>().join(" -> ");
         problems.push(Problem::new(Fault::Cycle(way), place));
         members.extend(cycle);
     }
@@ -164,10 +128,7 @@ fn one_date_dimension(files: &BTreeMap<String, ModelFiles>, problems: &mut Vec<P
         _ => None,
     });
     for second in dates.skip(1) {
-        let fault = Fault::Duplicate {
-            what: "model of kind",
-            name: "date_dimension".into(),
-        };
+        let fault = Fault::Duplicate { what: "model of kind", name: "date_dimension".into() };
         problems.push(Problem::new(fault, second.document.place_of("kind")));
     }
 }
@@ -188,25 +149,11 @@ impl<'t> ModelCheck<'_, 't> {
     }
 
     fn useless(&mut self, path: &str, reason: &str) {
-        self.push(
-            Fault::Useless {
-                path: path.to_owned(),
-                reason: reason.to_owned(),
-            },
-            path,
-            None,
-        );
+        self.push(Fault::Useless { path: path.to_owned(), reason: reason.to_owned() }, path, None);
     }
 
     fn missing(&mut self, key: &str) {
-        self.push(
-            Fault::MissingKey {
-                key: key.to_owned(),
-                parent: String::new(),
-            },
-            "",
-            None,
-        );
+        self.push(Fault::MissingKey { key: key.to_owned(), parent: String::new() }, "", None);
     }
 
     fn model(mut self, query: Option<&RowQuery>, sql: Option<&SqlFile>) -> Option<Model> {
@@ -253,26 +200,12 @@ impl<'t> ModelCheck<'_, 't> {
             ("milestones", file.milestones.is_some()),
         ] {
             if there {
-                self.useless(
-                    key,
-                    "the date dimension is computed and takes nothing but its kind",
-                );
+                self.useless(key, "the date dimension is computed and takes nothing but its kind");
             }
         }
         let columns = date_dimension_columns();
-        let key = columns
-            .first()
-            .map(|column| column.name.clone())
-            .into_iter()
-            .collect();
-        Model {
-            name: self.name.clone(),
-            kind: ModelKind::DateDimension,
-            sql: None,
-            source: None,
-            key,
-            columns,
-        }
+        let key = columns.first().map(|column| column.name.clone()).into_iter().collect();
+        Model { name: self.name.clone(), kind: ModelKind::DateDimension, sql: None, source: None, key, columns }
     }
 
     fn key(&mut self) -> Vec<Identifier> {
@@ -281,21 +214,11 @@ impl<'t> ModelCheck<'_, 't> {
         for (index, name) in file.key.iter().enumerate() {
             let path = format!("key[{index}]");
             if !file.columns.iter().any(|column| column.name == *name) {
-                let fault = Fault::KeyIsNoColumn {
-                    key: name.clone(),
-                    of: format!("model `{}`", self.name),
-                };
+                let fault = Fault::KeyIsNoColumn { key: name.clone(), of: format!("model `{}`", self.name) };
                 let hint = suggest(name, file.columns.iter().map(|column| column.name.as_str()));
                 self.push(fault, &path, hint);
             } else if out.iter().any(|other| other.as_str() == name) {
-                self.push(
-                    Fault::Duplicate {
-                        what: "key column",
-                        name: name.clone(),
-                    },
-                    &path,
-                    None,
-                );
+                self.push(Fault::Duplicate { what: "key column", name: name.clone() }, &path, None);
             } else if let Ok(name) = name.parse() {
                 out.push(name);
             }
@@ -315,14 +238,7 @@ impl<'t> ModelCheck<'_, 't> {
                 continue;
             };
             if out.iter().any(|other| other.name == name) {
-                self.push(
-                    Fault::Duplicate {
-                        what: "column",
-                        name: name.to_string(),
-                    },
-                    &path("name"),
-                    None,
-                );
+                self.push(Fault::Duplicate { what: "column", name: name.to_string() }, &path("name"), None);
                 continue;
             }
             let is_key = key.contains(&name);
@@ -336,10 +252,7 @@ impl<'t> ModelCheck<'_, 't> {
                 (KindWord::Dimension, false, Some(ScdWord::Type1Current)) => Scd::Type1Current,
                 (KindWord::Dimension, false, Some(ScdWord::Type2)) => Scd::Type2,
                 (KindWord::Dimension, false, None) => {
-                    let fault = Fault::MissingKey {
-                        key: "scd".into(),
-                        parent: format!("columns[{index}]"),
-                    };
+                    let fault = Fault::MissingKey { key: "scd".into(), parent: format!("columns[{index}]") };
                     let hint = format!("say how `{name}` changes: type1, type1_current or type2");
                     self.push(fault, &path("name"), Some(hint));
                     Scd::Type1
@@ -380,74 +293,44 @@ impl<'t> ModelCheck<'_, 't> {
             Some(DeletesWord::Ignore) => Deletes::Ignore,
         };
         self.added_columns(&[("surrogate_key".into(), surrogate_key.clone())]);
-        Some(ModelKind::Dimension {
-            surrogate_key,
-            deletes,
-        })
+        Some(ModelKind::Dimension { surrogate_key, deletes })
     }
 
     /// Columns that Weir adds must not meet the query's or each other.
     fn added_columns(&mut self, added: &[(String, Identifier)]) {
         let reserved: &[&str] = match self.yaml.value.kind {
-            KindWord::Dimension => &[
-                "effective_from",
-                "effective_to",
-                "is_current",
-                "is_inferred",
-            ],
+            KindWord::Dimension => &["effective_from", "effective_to", "is_current", "is_inferred"],
             _ => &["event_time"],
         };
         let mut taken: BTreeSet<String> = reserved.iter().map(|name| (*name).to_owned()).collect();
         for (index, column) in self.yaml.value.columns.iter().enumerate() {
             if taken.contains(&column.name) {
-                let fault = Fault::Duplicate {
-                    what: "column",
-                    name: column.name.clone(),
-                };
+                let fault = Fault::Duplicate { what: "column", name: column.name.clone() };
                 let hint = "Weir adds a column of this name itself; rename yours".to_owned();
                 self.push(fault, &format!("columns[{index}].name"), Some(hint));
             }
         }
-        taken.extend(
-            self.yaml
-                .value
-                .columns
-                .iter()
-                .map(|column| column.name.clone()),
-        );
+        taken.extend(self.yaml.value.columns.iter().map(|column| column.name.clone()));
         for (path, name) in added {
             if !taken.insert(name.to_string()) {
-                self.push(
-                    Fault::Duplicate {
-                        what: "column",
-                        name: name.to_string(),
-                    },
-                    path,
-                    None,
-                );
+                self.push(Fault::Duplicate { what: "column", name: name.to_string() }, path, None);
             }
         }
     }
 
     fn fact(&mut self, columns: &[ModelColumn]) -> ModelKind {
         let file = &self.yaml.value;
-        for (key, there) in [
-            ("surrogate_key", file.surrogate_key.is_some()),
-            ("deletes", file.deletes.is_some()),
-        ] {
+        for (key, there) in [("surrogate_key", file.surrogate_key.is_some()), ("deletes", file.deletes.is_some())] {
             if there {
                 self.useless(key, "only dimensions have it");
             }
         }
-        let moment = |kind| {
-            matches!(
-                kind,
-                ColumnType::Date | ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset
-            )
-        };
-        let event_time = file.event_time.as_ref().and_then(|name| {
-            self.output(columns, name, "event_time", moment, "a date or timestamp")
-        });
+        let moment =
+            |kind| matches!(kind, ColumnType::Date | ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset);
+        let event_time = file
+            .event_time
+            .as_ref()
+            .and_then(|name| self.output(columns, name, "event_time", moment, "a date or timestamp"));
         let mut added = Vec::new();
         let mut dimensions = Vec::new();
         for (index, reference) in file.dimensions.iter().flatten().enumerate() {
@@ -456,84 +339,41 @@ impl<'t> ModelCheck<'_, 't> {
             let known = self.dimension_named(&reference.dimension, &path("dimension"));
             let on: Vec<Identifier> = (reference.on.iter().enumerate())
                 .filter_map(|(i, name)| {
-                    self.output(
-                        columns,
-                        name,
-                        &format!("dimensions[{index}].on[{i}]"),
-                        |_| true,
-                        "",
-                    )
+                    self.output(columns, name, &format!("dimensions[{index}].on[{i}]"), |_| true, "")
                 })
                 .collect();
-            if let (Some(key_column), Some(dimension), true) =
-                (key_column, known, on.len() == reference.on.len())
-            {
-                dimensions.push(DimensionRef {
-                    key_column,
-                    dimension,
-                    on,
-                });
+            if let (Some(key_column), Some(dimension), true) = (key_column, known, on.len() == reference.on.len()) {
+                dimensions.push(DimensionRef { key_column, dimension, on });
             }
         }
         let mut date_keys = Vec::new();
         for (index, key) in file.date_keys.iter().flatten().enumerate() {
             let path = |key: &str| format!("date_keys[{index}].{key}");
             let key_column = self.added(&key.key_column, path("key_column"), &mut added);
-            let from = self.output(
-                columns,
-                &key.from,
-                &path("from"),
-                moment,
-                "a date or timestamp",
-            );
+            let from = self.output(columns, &key.from, &path("from"), moment, "a date or timestamp");
             if let (Some(key_column), Some(from)) = (key_column, from) {
                 date_keys.push(DateKey { key_column, from });
             }
         }
         if file.date_keys.is_some() && !self.any_date_dimension() {
-            let hint =
-                "write `models/curated/dim_date.yaml` with `kind: date_dimension`".to_owned();
-            self.push(
-                Fault::UnknownModel("dim_date".into()),
-                "date_keys",
-                Some(hint),
-            );
+            let hint = "write `models/curated/dim_date.yaml` with `kind: date_dimension`".to_owned();
+            self.push(Fault::UnknownModel("dim_date".into()), "date_keys", Some(hint));
         }
         let mut milestones = Vec::new();
         let text = |kind| matches!(kind, ColumnType::Text { .. });
         for (index, milestone) in file.milestones.iter().flatten().enumerate() {
             let path = |key: &str| format!("milestones[{index}].{key}");
             let column = self.added(&milestone.column, path("column"), &mut added);
-            let when_column = self.output(
-                columns,
-                &milestone.when_column,
-                &path("when_column"),
-                text,
-                "a text",
-            );
+            let when_column = self.output(columns, &milestone.when_column, &path("when_column"), text, "a text");
             if let (Some(column), Some(when_column)) = (column, when_column) {
-                milestones.push(Milestone {
-                    column,
-                    when_column,
-                    equals: milestone.equals.clone(),
-                });
+                milestones.push(Milestone { column, when_column, equals: milestone.equals.clone() });
             }
         }
         self.added_columns(&added);
-        ModelKind::Fact {
-            event_time,
-            dimensions,
-            date_keys,
-            milestones,
-        }
+        ModelKind::Fact { event_time, dimensions, date_keys, milestones }
     }
 
-    fn added(
-        &mut self,
-        name: &str,
-        path: String,
-        added: &mut Vec<(String, Identifier)>,
-    ) -> Option<Identifier> {
+    fn added(&mut self, name: &str, path: String, added: &mut Vec<(String, Identifier)>) -> Option<Identifier> {
         let place = self.yaml.document.place_of(&path);
         let name = identifier(name, &path, &place, self.problems)?;
         added.push((path, name.clone()));
@@ -551,36 +391,16 @@ impl<'t> ModelCheck<'_, 't> {
     ) -> Option<Identifier> {
         let Some(column) = columns.iter().find(|column| column.name.as_str() == name) else {
             // A declared column that is itself wrong was reported there.
-            if !self
-                .yaml
-                .value
-                .columns
-                .iter()
-                .any(|column| column.name == name)
-            {
+            if !self.yaml.value.columns.iter().any(|column| column.name == name) {
                 let of = format!("model `{}`", self.name);
-                let fault = Fault::UnknownColumn {
-                    column: name.to_owned(),
-                    of,
-                };
-                self.push(
-                    fault,
-                    path,
-                    suggest(name, columns.iter().map(|column| column.name.as_str())),
-                );
+                let fault = Fault::UnknownColumn { column: name.to_owned(), of };
+                self.push(fault, path, suggest(name, columns.iter().map(|column| column.name.as_str())));
             }
             return None;
         };
         if !fits(column.kind) {
             let reason = format!("column `{name}` is {}, not {wanted}", column.kind);
-            self.push(
-                Fault::BadValue {
-                    path: path.to_owned(),
-                    reason,
-                },
-                path,
-                None,
-            );
+            self.push(Fault::BadValue { path: path.to_owned(), reason }, path, None);
             return None;
         }
         Some(column.name.clone())
@@ -588,14 +408,10 @@ impl<'t> ModelCheck<'_, 't> {
 
     fn dimension_named(&mut self, name: &str, path: &str) -> Option<ModelName> {
         let names = |kind: Option<KindWord>| {
-            self.files
-                .iter()
-                .filter_map(move |(name, model)| match &model.yaml {
-                    Some(Some(yaml)) if kind.is_none_or(|kind| yaml.value.kind == kind) => {
-                        Some(name.as_str())
-                    }
-                    _ => None,
-                })
+            self.files.iter().filter_map(move |(name, model)| match &model.yaml {
+                Some(Some(yaml)) if kind.is_none_or(|kind| yaml.value.kind == kind) => Some(name.as_str()),
+                _ => None,
+            })
         };
         if names(Some(KindWord::Dimension)).any(|dimension| dimension == name) {
             return name.parse().ok();
@@ -615,14 +431,7 @@ impl<'t> ModelCheck<'_, 't> {
                     KindWord::DateDimension => "point to it under `date_keys`",
                     _ => "point to a model of kind dimension",
                 };
-                self.push(
-                    Fault::BadValue {
-                        path: path.to_owned(),
-                        reason,
-                    },
-                    path,
-                    Some(hint.to_owned()),
-                );
+                self.push(Fault::BadValue { path: path.to_owned(), reason }, path, Some(hint.to_owned()));
             }
             None => {
                 let hint = suggest(name, names(Some(KindWord::Dimension)));
@@ -633,18 +442,15 @@ impl<'t> ModelCheck<'_, 't> {
     }
 
     fn any_date_dimension(&self) -> bool {
-        self.files.values().any(
-            |model| matches!(&model.yaml, Some(Some(yaml)) if yaml.value.kind == KindWord::DateDimension),
-        )
+        self.files
+            .values()
+            .any(|model| matches!(&model.yaml, Some(Some(yaml)) if yaml.value.kind == KindWord::DateDimension))
     }
 
     /// The staging table that a query reads.
     fn source(&mut self, query: &RowQuery) -> Option<&'t Table> {
         let tables = self.tables;
-        let found = tables
-            .tables
-            .iter()
-            .find(|table| table.name.as_str() == query.table);
+        let found = tables.tables.iter().find(|table| table.name.as_str() == query.table);
         let problem = match (query.schema.as_str(), found) {
             ("staging", Some(table)) if !tables.broken.contains(&query.table) => {
                 return Some(table);
@@ -653,29 +459,15 @@ impl<'t> ModelCheck<'_, 't> {
             ("staging", _) if tables.broken.contains(&query.table) => return None,
             (schema, _) if is_curated(schema) && self.in_cycle => return None,
             ("staging", _) => {
-                let hint = suggest(
-                    &query.table,
-                    tables.tables.iter().map(|table| table.name.as_str()),
-                );
-                Problem::new(
-                    Fault::UnknownTable(query.table.clone()),
-                    query.table_place.clone(),
-                )
-                .hint(hint)
+                let hint = suggest(&query.table, tables.tables.iter().map(|table| table.name.as_str()));
+                Problem::new(Fault::UnknownTable(query.table.clone()), query.table_place.clone()).hint(hint)
             }
             (schema, _) if is_curated(schema) && !self.files.contains_key(&query.table) => {
                 let hint = suggest(&query.table, self.files.keys().map(String::as_str));
-                Problem::new(
-                    Fault::UnknownModel(query.table.clone()),
-                    query.table_place.clone(),
-                )
-                .hint(hint)
+                Problem::new(Fault::UnknownModel(query.table.clone()), query.table_place.clone()).hint(hint)
             }
             (schema, _) if is_curated(schema) => {
-                let fault = Fault::ReadsModel {
-                    model: self.name.to_string(),
-                    other: query.table.clone(),
-                };
+                let fault = Fault::ReadsModel { model: self.name.to_string(), other: query.table.clone() };
                 Problem::new(fault, query.table_place.clone())
             }
             (schema, _) => {
@@ -688,26 +480,10 @@ impl<'t> ModelCheck<'_, 't> {
         None
     }
 
-    fn query(
-        &mut self,
-        query: &RowQuery,
-        source: &Table,
-        columns: &[ModelColumn],
-        key: &[Identifier],
-    ) {
+    fn query(&mut self, query: &RowQuery, source: &Table, columns: &[ModelColumn], key: &[Identifier]) {
         unknown_inputs(query, source, "staging", self.problems);
-        let given: Vec<&str> = query
-            .outputs
-            .iter()
-            .map(|output| output.name.as_str())
-            .collect();
-        let declared: Vec<&str> = self
-            .yaml
-            .value
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .collect();
+        let given: Vec<&str> = query.outputs.iter().map(|output| output.name.as_str()).collect();
+        let declared: Vec<&str> = self.yaml.value.columns.iter().map(|column| column.name.as_str()).collect();
         if given != declared {
             let fault = Fault::ColumnsDiffer(format!(
                 "the query of `{}` gives ({}), its YAML declares ({})",
@@ -727,11 +503,7 @@ impl<'t> ModelCheck<'_, 't> {
                     column.name, input.kind, source.name, column.kind, self.name
                 ));
                 let hint = "declare the same type, or CAST in the query".to_owned();
-                self.push(
-                    fault,
-                    &format!("columns[{}].type", position(columns, &column.name)),
-                    Some(hint),
-                );
+                self.push(fault, &format!("columns[{}].type", position(columns, &column.name)), Some(hint));
             }
         }
         let selected: BTreeSet<&str> = (query.outputs.iter())
@@ -744,28 +516,14 @@ impl<'t> ModelCheck<'_, 't> {
                 model: self.name.to_string(),
                 source_table: format!("staging.{}", source.name),
             };
-            let names = source
-                .key
-                .iter()
-                .map(Identifier::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
-            self.push(
-                fault,
-                "key",
-                Some(format!(
-                    "select ({names}) unchanged, and name them all in `key:`"
-                )),
-            );
+            let names = source.key.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", ");
+            self.push(fault, "key", Some(format!("select ({names}) unchanged, and name them all in `key:`")));
         }
     }
 }
 
 fn position(columns: &[ModelColumn], name: &Identifier) -> usize {
-    columns
-        .iter()
-        .position(|column| column.name == *name)
-        .unwrap_or(0)
+    columns.iter().position(|column| column.name == *name).unwrap_or(0)
 }
 
 /// Whether values of `input` may not fit into `declared`.
@@ -781,24 +539,15 @@ fn narrower(declared: ColumnType, input: ColumnType) -> bool {
         (ColumnType::Text { length: Some(_) }, ColumnType::Text { length: None }) => true,
         (ColumnType::Text { length: Some(a) }, ColumnType::Text { length: Some(b) }) => a < b,
         (ColumnType::VarBinary { length: Some(_) }, ColumnType::VarBinary { length: None }) => true,
-        (ColumnType::VarBinary { length: Some(a) }, ColumnType::VarBinary { length: Some(b) }) => {
-            a < b
-        }
-        (ColumnType::Decimal { precision: a, .. }, ColumnType::Decimal { precision: b, .. }) => {
-            a < b
-        }
+        (ColumnType::VarBinary { length: Some(a) }, ColumnType::VarBinary { length: Some(b) }) => a < b,
+        (ColumnType::Decimal { precision: a, .. }, ColumnType::Decimal { precision: b, .. }) => a < b,
         (ColumnType::DateTime2 { precision: a }, ColumnType::DateTime2 { precision: b }) => a < b,
         (a, b) => bits(a) < bits(b),
     }
 }
 
 /// A fact's `on` columns must match its dimension's key, in number and type.
-fn dimension_keys(
-    model: &Model,
-    models: &[Model],
-    files: &BTreeMap<String, ModelFiles>,
-    problems: &mut Vec<Problem>,
-) {
+fn dimension_keys(model: &Model, models: &[Model], files: &BTreeMap<String, ModelFiles>, problems: &mut Vec<Problem>) {
     let ModelKind::Fact { dimensions, .. } = &model.kind else {
         return;
     };
@@ -806,38 +555,18 @@ fn dimension_keys(
         return;
     };
     for reference in dimensions {
-        let Some(dimension) = models
-            .iter()
-            .find(|other| other.name == reference.dimension)
-        else {
+        let Some(dimension) = models.iter().find(|other| other.name == reference.dimension) else {
             continue;
         };
         let written = yaml.value.dimensions.iter().flatten();
-        let index = written
-            .clone()
-            .position(|r| r.key_column == reference.key_column.as_str())
-            .unwrap_or(0);
+        let index = written.clone().position(|r| r.key_column == reference.key_column.as_str()).unwrap_or(0);
         let path = format!("dimensions[{index}].on");
-        let names = |names: &[Identifier]| {
-            names
-                .iter()
-                .map(Identifier::as_str)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
+        let names = |names: &[Identifier]| names.iter().map(Identifier::as_str).collect::<Vec<_>>().join(", ");
         let kinds = |model: &Model, names: &[Identifier]| -> Vec<ColumnType> {
-            names
-                .iter()
-                .filter_map(|name| model.column(name.as_str()))
-                .map(|column| column.kind)
-                .collect()
+            names.iter().filter_map(|name| model.column(name.as_str())).map(|column| column.kind).collect()
         };
-        let (ours, theirs) = (
-            kinds(model, &reference.on),
-            kinds(dimension, &dimension.key),
-        );
-        let fits =
-            ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| comparable(*a, *b));
+        let (ours, theirs) = (kinds(model, &reference.on), kinds(dimension, &dimension.key));
+        let fits = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| comparable(*a, *b));
         if !fits {
             let reason = format!(
                 "({}) does not match the key ({}) of `{}`",
@@ -845,16 +574,8 @@ fn dimension_keys(
                 names(&dimension.key),
                 dimension.name
             );
-            let hint =
-                "name one column per key column of the dimension, of the same type, in its order"
-                    .to_owned();
-            let problem = Problem::new(
-                Fault::BadValue {
-                    path: path.clone(),
-                    reason,
-                },
-                yaml.document.place_of(&path),
-            );
+            let hint = "name one column per key column of the dimension, of the same type, in its order".to_owned();
+            let problem = Problem::new(Fault::BadValue { path: path.clone(), reason }, yaml.document.place_of(&path));
             problems.push(problem.hint(Some(hint)));
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -10,9 +9,7 @@ use bytesize::ByteSize;
 use crate::error::{Fault, Problem};
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
-use crate::settings::{
-    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget,
-};
+use crate::settings::{Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget};
 
 /// All sections.
 pub(crate) struct Settings {
@@ -26,16 +23,10 @@ pub(crate) struct Settings {
 
 /// Checks all sections; every problem is reported.
 pub(crate) fn check(resolved: &Resolved, dir: &Path) -> Result<Settings, Vec<Problem>> {
-    let mut check = Check {
-        resolved,
-        problems: Vec::new(),
-    };
+    let mut check = Check { resolved, problems: Vec::new() };
     let settings = Settings {
         stream: check.stream(),
-        lake: Lake {
-            root: check.lake_root(dir),
-            memory: check.size("lake.memory", ByteSize::mib(64)),
-        },
+        lake: Lake { root: check.lake_root(dir), memory: check.size("lake.memory", ByteSize::mib(64)) },
         landing: Landing {
             max_wait: check.duration("landing.max_wait", Duration::from_millis(100)),
             max_rows: check.number("landing.max_rows", 1, 10_000_000),
@@ -43,19 +34,11 @@ pub(crate) fn check(resolved: &Resolved, dir: &Path) -> Result<Settings, Vec<Pro
             retention: check.duration("landing.retention", Duration::from_secs(1)),
             allowed_lateness: check.duration("landing.allowed_lateness", Duration::ZERO),
         },
-        staging: Staging {
-            max_rows: check.number("staging.max_rows", 1, 10_000_000),
-        },
-        curated: Curated {
-            buckets: check.number("curated.buckets", 1, 1024),
-        },
+        staging: Staging { max_rows: check.number("staging.max_rows", 1, 10_000_000) },
+        curated: Curated { buckets: check.number("curated.buckets", 1, 1024) },
         warehouse: check.warehouse(),
     };
-    if check.problems.is_empty() {
-        Ok(settings)
-    } else {
-        Err(check.problems)
-    }
+    if check.problems.is_empty() { Ok(settings) } else { Err(check.problems) }
 }
 
 struct Check<'a> {
@@ -69,36 +52,21 @@ impl Check<'_> {
     }
 
     fn text(&self, path: &str) -> String {
-        self.setting(path)
-            .map(|setting| setting.value.clone())
-            .unwrap_or_default()
+        self.setting(path).map(|setting| setting.value.clone()).unwrap_or_default()
     }
 
     fn bad(&mut self, path: &str, reason: impl Into<String>, fix: &str) {
-        let fault = Fault::BadValue {
-            path: path.to_owned(),
-            reason: reason.into(),
-        };
-        let place = self
-            .setting(path)
-            .map(ResolvedSetting::place)
-            .unwrap_or_default();
-        self.problems
-            .push(Problem::new(fault, place).hint(Some(fix.to_owned())));
+        let fault = Fault::BadValue { path: path.to_owned(), reason: reason.into() };
+        let place = self.setting(path).map(ResolvedSetting::place).unwrap_or_default();
+        self.problems.push(Problem::new(fault, place).hint(Some(fix.to_owned())));
     }
 
     /// Refuses a setting that someone wrote and nobody would read.
     fn useless(&mut self, path: &str, reason: &str) {
-        let Some(setting) = self
-            .setting(path)
-            .filter(|setting| setting.origin != Origin::Default)
-        else {
+        let Some(setting) = self.setting(path).filter(|setting| setting.origin != Origin::Default) else {
             return;
         };
-        let fault = Fault::Useless {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let fault = Fault::Useless { path: path.to_owned(), reason: reason.to_owned() };
         let hint = "remove it, or move it to the file of an environment that uses it";
         let problem = Problem::new(fault, setting.place()).hint(Some(hint.to_owned()));
         self.problems.push(problem);
@@ -130,40 +98,21 @@ impl Check<'_> {
         match text.parse::<ByteSize>() {
             Ok(size) if size >= least => size,
             Ok(_) => {
-                self.bad(
-                    path,
-                    format!("{text} is too small"),
-                    &format!("use at least `{}MiB`", least.as_u64() >> 20),
-                );
+                self.bad(path, format!("{text} is too small"), &format!("use at least `{}MiB`", least.as_u64() >> 20));
                 least
             }
             Err(_) => {
-                self.bad(
-                    path,
-                    format!("`{text}` is no size"),
-                    "write a number with a unit: `64MiB`, `1GiB`",
-                );
+                self.bad(path, format!("`{text}` is no size"), "write a number with a unit: `64MiB`, `1GiB`");
                 least
             }
         }
     }
 
-    fn number<N: FromStr + TryFrom<u64>>(&mut self, path: &str, min: u64, max: u64) -> N
-    where
-        N: Default,
-    {
+    fn number<N: TryFrom<u64> + Default>(&mut self, path: &str, min: u64, max: u64) -> N {
         let text = self.text(path);
-        let read = text
-            .parse::<u64>()
-            .ok()
-            .filter(|n| (min..=max).contains(n))
-            .and_then(|n| N::try_from(n).ok());
+        let read = text.parse::<u64>().ok().filter(|n| (min..=max).contains(n)).and_then(|n| N::try_from(n).ok());
         read.unwrap_or_else(|| {
-            self.bad(
-                path,
-                format!("`{text}` is no whole number from {min} to {max}"),
-                "write one",
-            );
+            self.bad(path, format!("`{text}` is no whole number from {min} to {max}"), "write one");
             N::default()
         })
     }
@@ -177,21 +126,11 @@ impl Check<'_> {
     /// A text with readable references and without a password in plain sight.
     fn secret_text(&mut self, path: &str) -> SecretText {
         let text = self.text(path);
-        let place = self
-            .setting(path)
-            .map(ResolvedSetting::place)
-            .unwrap_or_default();
+        let place = self.setting(path).map(ResolvedSetting::place).unwrap_or_default();
         if let Some(reason) = SecretText::fault(&text) {
-            self.problems.push(Problem::new(
-                Fault::BadSecret {
-                    path: path.to_owned(),
-                    reason,
-                },
-                place,
-            ));
+            self.problems.push(Problem::new(Fault::BadSecret { path: path.to_owned(), reason }, place));
         } else if holds_plain_secret(path, &text) {
-            self.problems
-                .push(Problem::new(Fault::PlainSecret(path.to_owned()), place));
+            self.problems.push(Problem::new(Fault::PlainSecret(path.to_owned()), place));
         }
         SecretText::plain(text)
     }
@@ -201,14 +140,9 @@ impl Check<'_> {
             "embedded" => {
                 let names: Vec<String> = self.client_paths();
                 for path in names {
-                    self.useless(
-                        &path,
-                        "the embedded broker is inside the process and takes no client settings",
-                    );
+                    self.useless(&path, "the embedded broker is inside the process and takes no client settings");
                 }
-                Endpoint::Embedded {
-                    port: self.port("stream.port"),
-                }
+                Endpoint::Embedded { port: self.port("stream.port") }
             }
             text => {
                 self.useless("stream.port", "the brokers are external");
@@ -223,15 +157,10 @@ impl Check<'_> {
             }
         };
         let registry = match self.text("stream.registry").as_str() {
-            "embedded" => Endpoint::Embedded {
-                port: self.port("stream.registry_port"),
-            },
+            "embedded" => Endpoint::Embedded { port: self.port("stream.registry_port") },
             text => {
                 self.useless("stream.registry_port", "the registry is external");
-                if !text.starts_with("${")
-                    && !text.starts_with("http://")
-                    && !text.starts_with("https://")
-                {
+                if !text.starts_with("${") && !text.starts_with("http://") && !text.starts_with("https://") {
                     self.bad(
                         "stream.registry",
                         "it is no URL",
@@ -262,11 +191,7 @@ impl Check<'_> {
     }
 
     fn client_paths(&self) -> Vec<String> {
-        self.resolved
-            .keys()
-            .filter(|path| path.starts_with("stream.client."))
-            .cloned()
-            .collect()
+        self.resolved.keys().filter(|path| path.starts_with("stream.client.")).cloned().collect()
     }
 
     fn lake_root(&mut self, dir: &Path) -> LakeRoot {
@@ -282,11 +207,7 @@ impl Check<'_> {
                 LakeRoot::Folder(dir.join("lake"))
             }
             None if text.is_empty() => {
-                self.bad(
-                    "lake.root",
-                    "it is empty",
-                    "use a folder or `s3://bucket/prefix`",
-                );
+                self.bad("lake.root", "it is empty", "use a folder or `s3://bucket/prefix`");
                 LakeRoot::Folder(dir.join("lake"))
             }
             None => LakeRoot::Folder(dir.join(text)),
@@ -295,18 +216,11 @@ impl Check<'_> {
 
     fn warehouse(&mut self) -> Warehouse {
         let target = match self.text("warehouse.target").as_str() {
-            "embedded" => WarehouseTarget::Embedded {
-                port: self.port("warehouse.port"),
-            },
+            "embedded" => WarehouseTarget::Embedded { port: self.port("warehouse.port") },
             text => {
-                self.useless(
-                    "warehouse.port",
-                    "the port of Redshift stands in `warehouse.target`",
-                );
+                self.useless("warehouse.port", "the port of Redshift stands in `warehouse.target`");
                 self.useless("warehouse.memory", "Redshift has its own memory");
-                let url = ["postgres://", "postgresql://", "${"]
-                    .iter()
-                    .any(|start| text.starts_with(start));
+                let url = ["postgres://", "postgresql://", "${"].iter().any(|start| text.starts_with(start));
                 if !url {
                     let fix = "write `embedded`, or `postgres://user@host:5439/database`";
                     self.bad("warehouse.target", "it is no warehouse", fix);
@@ -318,10 +232,7 @@ impl Check<'_> {
             "none" => Auth::None,
             "iam" => {
                 if self.text("stream.brokers") == "embedded" {
-                    self.useless(
-                        "warehouse.auth",
-                        "the embedded broker asks no one who they are",
-                    );
+                    self.useless("warehouse.auth", "the embedded broker asks no one who they are");
                 }
                 Auth::Iam
             }
@@ -361,17 +272,10 @@ fn is_role_arn(text: &str) -> bool {
 /// A password or key that is written out: a secret client key without a reference, or `user:password@`.
 fn holds_plain_secret(path: &str, text: &str) -> bool {
     let secret_key = path.starts_with("stream.client.")
-        && ["password", "secret", "ssl.key.pem", "jaas"]
-            .iter()
-            .any(|word| path.contains(word));
-    let user = text
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('@'))
-        .map(|(user, _)| without_references(user));
-    let url_password = user.is_some_and(|user| {
-        user.split_once(':')
-            .is_some_and(|(_, password)| !password.is_empty())
-    });
+        && ["password", "secret", "ssl.key.pem", "jaas"].iter().any(|word| path.contains(word));
+    let user =
+        text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| without_references(user));
+    let url_password = user.is_some_and(|user| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()));
     (secret_key && !text.starts_with("${")) || url_password
 }
 

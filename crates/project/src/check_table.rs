@@ -50,13 +50,7 @@ pub(crate) fn check(files: &TableFiles, problems: &mut Vec<Problem>) -> Tables {
                 if problems.len() > before {
                     broken.insert(name.to_string());
                 }
-                let pii = contract
-                    .value
-                    .columns
-                    .iter()
-                    .filter(|c| c.pii)
-                    .filter_map(|c| c.name.parse().ok())
-                    .collect();
+                let pii = contract.value.columns.iter().filter(|c| c.pii).filter_map(|c| c.name.parse().ok()).collect();
                 tables.push(Table {
                     name,
                     topic,
@@ -74,10 +68,7 @@ pub(crate) fn check(files: &TableFiles, problems: &mut Vec<Problem>) -> Tables {
             }
         }
     }
-    let known = Tables {
-        tables: tables.clone(),
-        broken,
-    };
+    let known = Tables { tables: tables.clone(), broken };
     for table in &mut tables {
         if let Some(Some(contract)) = files.contracts.get(table.name.as_str()) {
             table.expectations = expectations(contract, table, &known, problems);
@@ -88,62 +79,27 @@ pub(crate) fn check(files: &TableFiles, problems: &mut Vec<Problem>) -> Tables {
             table.staging_sql = Some(file.clone());
         }
     }
-    Tables {
-        tables,
-        broken: known.broken,
-    }
+    Tables { tables, broken: known.broken }
 }
 
-fn declared_tables(
-    files: &TableFiles,
-    problems: &mut Vec<Problem>,
-) -> Vec<(TableName, String, Connector)> {
+fn declared_tables(files: &TableFiles, problems: &mut Vec<Problem>) -> Vec<(TableName, String, Connector)> {
     let mut out: Vec<(TableName, String, Connector)> = Vec::new();
     for source in &files.sources {
-        let SourceFile {
-            connector: _,
-            server,
-            database,
-            schema,
-            topic,
-            tables,
-        } = &source.value;
+        let SourceFile { connector: _, server, database, schema, topic, tables } = &source.value;
         let place = |path: &str| source.document.place_of(path);
-        for (path, text) in [
-            ("server", server),
-            ("database", database),
-            ("schema", schema),
-        ] {
+        for (path, text) in [("server", server), ("database", database), ("schema", schema)] {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
             if text.is_empty() || !text.bytes().all(allowed) {
                 let reason = format!("`{text}` is no name: use letters, digits, `_` and `-`");
-                problems.push(Problem::new(
-                    Fault::BadValue {
-                        path: path.into(),
-                        reason,
-                    },
-                    place(path),
-                ));
+                problems.push(Problem::new(Fault::BadValue { path: path.into(), reason }, place(path)));
             }
         }
-        let pattern = topic
-            .clone()
-            .unwrap_or_else(|| format!("{server}.{{table}}.cdc"));
-        let topic_letters = pattern
-            .replace("{table}", "")
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let pattern = topic.clone().unwrap_or_else(|| format!("{server}.{{table}}.cdc"));
+        let topic_letters =
+            pattern.replace("{table}", "").bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if !pattern.contains("{table}") || !topic_letters || pattern.len() > 140 {
-            let reason =
-                "a topic name has `{table}` in it, and else only letters, digits, `.`, `_` and `-`"
-                    .into();
-            problems.push(Problem::new(
-                Fault::BadValue {
-                    path: "topic".into(),
-                    reason,
-                },
-                place("topic"),
-            ));
+            let reason = "a topic name has `{table}` in it, and else only letters, digits, `.`, `_` and `-`".into();
+            problems.push(Problem::new(Fault::BadValue { path: "topic".into(), reason }, place("topic")));
         }
         for (index, name) in tables.iter().enumerate() {
             let path = format!("tables[{index}]");
@@ -151,39 +107,22 @@ fn declared_tables(
                 continue;
             };
             if out.iter().any(|(other, ..)| *other == name) {
-                let fault = Fault::Duplicate {
-                    what: "table",
-                    name: name.to_string(),
-                };
+                let fault = Fault::Duplicate { what: "table", name: name.to_string() };
                 problems.push(Problem::new(fault, place(&path)));
                 continue;
             }
             if !files.contracts.contains_key(name.as_str()) {
                 let hint = suggest(name.as_str(), files.contracts.keys().map(String::as_str))
                     .filter(|hint| hint.starts_with("did"))
-                    .unwrap_or_else(|| {
-                        format!("write `contracts/{name}.yaml`, or remove the table")
-                    });
-                problems.push(
-                    Problem::new(Fault::NoContract(name.to_string()), place(&path))
-                        .hint(Some(hint)),
-                );
+                    .unwrap_or_else(|| format!("write `contracts/{name}.yaml`, or remove the table"));
+                problems.push(Problem::new(Fault::NoContract(name.to_string()), place(&path)).hint(Some(hint)));
             }
             let topic = pattern.replace("{table}", name.as_str());
             if out.iter().any(|(_, other, _)| *other == topic) {
-                problems.push(Problem::new(
-                    Fault::Duplicate {
-                        what: "topic",
-                        name: topic.clone(),
-                    },
-                    place(&path),
-                ));
+                problems.push(Problem::new(Fault::Duplicate { what: "topic", name: topic.clone() }, place(&path)));
             }
-            let connector = Connector::SqlServer {
-                server: server.clone(),
-                database: database.clone(),
-                schema: schema.clone(),
-            };
+            let connector =
+                Connector::SqlServer { server: server.clone(), database: database.clone(), schema: schema.clone() };
             out.push((name, topic, connector));
         }
     }
@@ -191,72 +130,40 @@ fn declared_tables(
 }
 
 /// Contracts and cleaning queries of tables that no source lists would do nothing.
-fn orphans(
-    files: &TableFiles,
-    declared: &[(TableName, String, Connector)],
-    problems: &mut Vec<Problem>,
-) {
+fn orphans(files: &TableFiles, declared: &[(TableName, String, Connector)], problems: &mut Vec<Problem>) {
     if files.source_missing {
         return;
     }
     let names = || declared.iter().map(|(name, ..)| name.as_str());
-    let contracts = files
-        .contracts
-        .keys()
-        .map(|name| (name, format!("contracts/{name}.yaml")));
-    let cleaning = files
-        .cleaning
-        .iter()
-        .map(|(name, file)| (name, file.path.display().to_string()));
+    let contracts = files.contracts.keys().map(|name| (name, format!("contracts/{name}.yaml")));
+    let cleaning = files.cleaning.iter().map(|(name, file)| (name, file.path.display().to_string()));
     for (name, file) in contracts.chain(cleaning) {
         if !names().any(|declared| declared == name) {
             let problem = Problem::new(Fault::UnknownTable(name.clone()), Place::whole(file));
-            problems
-                .push(problem.hint(suggest(name, names()).filter(|hint| hint.starts_with("did"))));
+            problems.push(problem.hint(suggest(name, names()).filter(|hint| hint.starts_with("did"))));
         }
     }
 }
 
 /// A text as a name; `_` in front is kept for Weir's own columns.
-pub(crate) fn identifier(
-    text: &str,
-    path: &str,
-    place: &Place,
-    problems: &mut Vec<Problem>,
-) -> Option<Identifier> {
+pub(crate) fn identifier(text: &str, path: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<Identifier> {
     let reason = match text.parse::<Identifier>() {
         Ok(name) if !text.starts_with('_') => return Some(name),
         Ok(_) => format!("`{text}` begins with `_`, which is kept for Weir's own columns"),
         Err(error) => error.to_string(),
     };
-    problems.push(Problem::new(
-        Fault::BadValue {
-            path: path.to_owned(),
-            reason,
-        },
-        place.clone(),
-    ));
+    problems.push(Problem::new(Fault::BadValue { path: path.to_owned(), reason }, place.clone()));
     None
 }
 
 /// A text as a column type.
-pub(crate) fn column_type(
-    text: &str,
-    path: &str,
-    place: &Place,
-    problems: &mut Vec<Problem>,
-) -> Option<ColumnType> {
+pub(crate) fn column_type(text: &str, path: &str, place: &Place, problems: &mut Vec<Problem>) -> Option<ColumnType> {
     match text.parse() {
         Ok(kind) => Some(kind),
         Err(error) => {
-            let fault = Fault::BadValue {
-                path: path.to_owned(),
-                reason: format!("`{text}` is no column type"),
-            };
+            let fault = Fault::BadValue { path: path.to_owned(), reason: format!("`{text}` is no column type") };
             let all = error.to_string();
-            let hint = all
-                .split_once(": ")
-                .map(|(_, use_these)| use_these.to_owned());
+            let hint = all.split_once(": ").map(|(_, use_these)| use_these.to_owned());
             problems.push(Problem::new(fault, place.clone()).hint(hint));
             None
         }
@@ -274,18 +181,11 @@ fn columns(contract: &Typed<ContractFile>, problems: &mut Vec<Problem>) -> Vec<C
             continue;
         };
         if out.iter().any(|other| other.name == name) {
-            let fault = Fault::Duplicate {
-                what: "column",
-                name: name.to_string(),
-            };
+            let fault = Fault::Duplicate { what: "column", name: name.to_string() };
             problems.push(Problem::new(fault, place("name")));
             continue;
         }
-        out.push(Column {
-            name,
-            kind,
-            nullable: column.nullable,
-        });
+        out.push(Column { name, kind, nullable: column.nullable });
     }
     out
 }
@@ -302,35 +202,18 @@ fn key(
         let place = contract.document.place_of(&path);
         match columns.iter().find(|column| column.name.as_str() == name) {
             // A column of that name that is itself wrong was reported there.
-            None if contract
-                .value
-                .columns
-                .iter()
-                .any(|column| column.name == *name) => {}
+            None if contract.value.columns.iter().any(|column| column.name == *name) => {}
             None => {
-                let fault = Fault::KeyIsNoColumn {
-                    key: name.clone(),
-                    of: format!("table `{table}`"),
-                };
+                let fault = Fault::KeyIsNoColumn { key: name.clone(), of: format!("table `{table}`") };
                 let hint = suggest(name, columns.iter().map(|column| column.name.as_str()));
                 problems.push(Problem::new(fault, place).hint(hint));
             }
             Some(column) if out.contains(&column.name) => {
-                problems.push(Problem::new(
-                    Fault::Duplicate {
-                        what: "key column",
-                        name: name.clone(),
-                    },
-                    place,
-                ));
+                problems.push(Problem::new(Fault::Duplicate { what: "key column", name: name.clone() }, place));
             }
             Some(column) if column.nullable => {
-                let fault = Fault::BadValue {
-                    path,
-                    reason: format!("key column `{name}` is nullable"),
-                };
-                let hint = "a primary key holds no NULL: remove `nullable: true` from the column"
-                    .to_owned();
+                let fault = Fault::BadValue { path, reason: format!("key column `{name}` is nullable") };
+                let hint = "a primary key holds no NULL: remove `nullable: true` from the column".to_owned();
                 problems.push(Problem::new(fault, place).hint(Some(hint)));
             }
             Some(column) => out.push(column.name.clone()),
@@ -348,30 +231,16 @@ fn expectations(
     let mut out: Vec<Expectation> = Vec::new();
     for (index, file) in contract.value.expectations.iter().enumerate() {
         let base = format!("expectations[{index}]");
-        let mut check = RuleCheck {
-            document: &contract.document,
-            base,
-            known,
-            problems,
-        };
+        let mut check = RuleCheck { document: &contract.document, base, known, problems };
         let column = check.column(file, table, &contract.value);
         let rule = column.and_then(|column| check.rule(file, column));
         let place = check.place("name");
         if file.name.parse::<Identifier>().is_err() {
-            let reason = format!(
-                "`{}` is no name: use lower-case letters, digits and `_`",
-                file.name
-            );
+            let reason = format!("`{}` is no name: use lower-case letters, digits and `_`", file.name);
             let path = format!("expectations[{index}].name");
             problems.push(Problem::new(Fault::BadValue { path, reason }, place));
         } else if out.iter().any(|other| other.name == file.name) {
-            problems.push(Problem::new(
-                Fault::Duplicate {
-                    what: "expectation",
-                    name: file.name.clone(),
-                },
-                place,
-            ));
+            problems.push(Problem::new(Fault::Duplicate { what: "expectation", name: file.name.clone() }, place));
         } else if let (Some(column), Some(rule)) = (column, rule) {
             out.push(Expectation {
                 name: file.name.clone(),
@@ -405,28 +274,12 @@ impl RuleCheck<'_> {
         self.problems.push(Problem::new(fault, place).hint(hint));
     }
 
-    fn column<'t>(
-        &mut self,
-        file: &ExpectationFile,
-        table: &'t Table,
-        contract: &ContractFile,
-    ) -> Option<&'t Column> {
+    fn column<'t>(&mut self, file: &ExpectationFile, table: &'t Table, contract: &ContractFile) -> Option<&'t Column> {
         let column = table.column(&file.column);
         // A column of that name that is itself wrong was reported there.
-        if column.is_none()
-            && !contract
-                .columns
-                .iter()
-                .any(|column| column.name == file.column)
-        {
-            let fault = Fault::UnknownColumn {
-                column: file.column.clone(),
-                of: format!("table `{}`", table.name),
-            };
-            let hint = suggest(
-                &file.column,
-                table.columns.iter().map(|column| column.name.as_str()),
-            );
+        if column.is_none() && !contract.columns.iter().any(|column| column.name == file.column) {
+            let fault = Fault::UnknownColumn { column: file.column.clone(), of: format!("table `{}`", table.name) };
+            let hint = suggest(&file.column, table.columns.iter().map(|column| column.name.as_str()));
             self.push(fault, "column", hint);
         }
         column
@@ -449,27 +302,13 @@ impl RuleCheck<'_> {
                 _ => format!("it has {} rules: {}", given.len(), given.join(", ")),
             };
             let hint = "give it exactly one of not_null, range, set, regex, reference".to_owned();
-            self.push(
-                Fault::BadValue {
-                    path: self.base.clone(),
-                    reason,
-                },
-                "name",
-                Some(hint),
-            );
+            self.push(Fault::BadValue { path: self.base.clone(), reason }, "name", Some(hint));
             return None;
         };
         if let Some(holds) = file.not_null {
             if !holds {
                 let reason = "`false` allows what is allowed anyway".into();
-                self.push(
-                    Fault::Useless {
-                        path: format!("{}.not_null", self.base),
-                        reason,
-                    },
-                    "not_null",
-                    None,
-                );
+                self.push(Fault::Useless { path: format!("{}.not_null", self.base), reason }, "not_null", None);
                 return None;
             }
             return Some(Rule::NotNull);
@@ -492,53 +331,26 @@ impl RuleCheck<'_> {
             return match Regex::new(expression) {
                 Ok(_) => Some(Rule::Regex(expression.clone())),
                 Err(error) => {
-                    let line = error
-                        .to_string()
-                        .lines()
-                        .last()
-                        .unwrap_or_default()
-                        .replace("error: ", "");
+                    let line = error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
                     let reason = format!("it is no regular expression: {line}");
-                    self.push(
-                        Fault::BadValue {
-                            path: format!("{}.regex", self.base),
-                            reason,
-                        },
-                        "regex",
-                        None,
-                    );
+                    self.push(Fault::BadValue { path: format!("{}.regex", self.base), reason }, "regex", None);
                     None
                 }
             };
         }
-        file.reference
-            .as_ref()
-            .and_then(|reference| self.reference(reference, column))
+        file.reference.as_ref().and_then(|reference| self.reference(reference, column))
     }
 
     fn does_not_fit(&mut self, rule: &'static str, column: &Column) {
-        let fault = Fault::RuleDoesNotFit {
-            rule,
-            column: column.name.to_string(),
-            kind: column.kind.to_string(),
-        };
+        let fault = Fault::RuleDoesNotFit { rule, column: column.name.to_string(), kind: column.kind.to_string() };
         self.push(fault, rule, None);
     }
 
-    fn literal(
-        &mut self,
-        text: &str,
-        column: &Column,
-        key: &str,
-    ) -> Option<weir_core::value::Value> {
+    fn literal(&mut self, text: &str, column: &Column, key: &str) -> Option<weir_core::value::Value> {
         match parse_literal(text, column.kind) {
             Ok(value) => Some(value),
             Err(reason) => {
-                let fault = Fault::BadLiteral {
-                    literal: text.to_owned(),
-                    kind: column.kind.to_string(),
-                    reason,
-                };
+                let fault = Fault::BadLiteral { literal: text.to_owned(), kind: column.kind.to_string(), reason };
                 self.push(fault, key, None);
                 None
             }
@@ -549,10 +361,7 @@ impl RuleCheck<'_> {
         use weir_core::value::Value;
         let ordered = !matches!(
             column.kind,
-            ColumnType::Text { .. }
-                | ColumnType::Bit
-                | ColumnType::UniqueIdentifier
-                | ColumnType::VarBinary { .. }
+            ColumnType::Text { .. } | ColumnType::Bit | ColumnType::UniqueIdentifier | ColumnType::VarBinary { .. }
         );
         if !ordered {
             self.does_not_fit("range", column);
@@ -560,70 +369,36 @@ impl RuleCheck<'_> {
         }
         if range.min.is_none() && range.max.is_none() {
             let reason = "a range without bounds allows everything".into();
-            self.push(
-                Fault::Useless {
-                    path: format!("{}.range", self.base),
-                    reason,
-                },
-                "range",
-                None,
-            );
+            self.push(Fault::Useless { path: format!("{}.range", self.base), reason }, "range", None);
             return None;
         }
-        let min = range
-            .min
-            .as_ref()
-            .map(|text| self.literal(&text.0, column, "range.min"));
-        let max = range
-            .max
-            .as_ref()
-            .map(|text| self.literal(&text.0, column, "range.max"));
+        let min = range.min.as_ref().map(|text| self.literal(&text.0, column, "range.min"));
+        let max = range.max.as_ref().map(|text| self.literal(&text.0, column, "range.max"));
         // A bound that could not be read was reported; the other may still be right.
         let (min, max) = match (min, max) {
             (Some(None), _) | (_, Some(None)) => return None,
             (min, max) => (min.flatten(), max.flatten()),
         };
         let above = match (&min, &max) {
-            (Some(Value::Float(a)), Some(Value::Float(b))) => {
-                f64::from_bits(*a) > f64::from_bits(*b)
-            }
+            (Some(Value::Float(a)), Some(Value::Float(b))) => f64::from_bits(*a) > f64::from_bits(*b),
             (Some(a), Some(b)) => a > b,
             _ => false,
         };
         if above {
             let reason = "`min` is above `max`, so no value can pass".into();
-            self.push(
-                Fault::BadValue {
-                    path: format!("{}.range", self.base),
-                    reason,
-                },
-                "range",
-                None,
-            );
+            self.push(Fault::BadValue { path: format!("{}.range", self.base), reason }, "range", None);
             return None;
         }
         Some(Rule::Range { min, max })
     }
 
-    fn reference(
-        &mut self,
-        reference: &crate::file::ReferenceFile,
-        column: &Column,
-    ) -> Option<Rule> {
+    fn reference(&mut self, reference: &crate::file::ReferenceFile, column: &Column) -> Option<Rule> {
         let known = self.known;
-        let Some(table) = known
-            .tables
-            .iter()
-            .find(|table| table.name.as_str() == reference.table)
-        else {
+        let Some(table) = known.tables.iter().find(|table| table.name.as_str() == reference.table) else {
             if !known.broken.contains(&reference.table) {
                 let names = known.tables.iter().map(|table| table.name.as_str());
                 let hint = suggest(&reference.table, names);
-                self.push(
-                    Fault::UnknownTable(reference.table.clone()),
-                    "reference.table",
-                    hint,
-                );
+                self.push(Fault::UnknownTable(reference.table.clone()), "reference.table", hint);
             }
             return None;
         };
@@ -632,18 +407,8 @@ impl RuleCheck<'_> {
         }
         let Some(target) = table.column(&reference.column) else {
             let of = format!("table `{}`", table.name);
-            let hint = suggest(
-                &reference.column,
-                table.columns.iter().map(|column| column.name.as_str()),
-            );
-            self.push(
-                Fault::UnknownColumn {
-                    column: reference.column.clone(),
-                    of,
-                },
-                "reference.column",
-                hint,
-            );
+            let hint = suggest(&reference.column, table.columns.iter().map(|column| column.name.as_str()));
+            self.push(Fault::UnknownColumn { column: reference.column.clone(), of }, "reference.column", hint);
             return None;
         };
         if !comparable(target.kind, column.kind) {
@@ -656,21 +421,14 @@ impl RuleCheck<'_> {
             );
             return None;
         }
-        Some(Rule::Reference {
-            table: table.name.clone(),
-            column: target.name.clone(),
-        })
+        Some(Rule::Reference { table: table.name.clone(), column: target.name.clone() })
     }
 }
 
 /// Whether equal values of two types have equal texts.
 pub(crate) fn comparable(a: ColumnType, b: ColumnType) -> bool {
-    let whole = |kind| {
-        matches!(
-            kind,
-            ColumnType::TinyInt | ColumnType::SmallInt | ColumnType::Int | ColumnType::BigInt
-        )
-    };
+    let whole =
+        |kind| matches!(kind, ColumnType::TinyInt | ColumnType::SmallInt | ColumnType::Int | ColumnType::BigInt);
     match (a, b) {
         (ColumnType::Text { .. }, ColumnType::Text { .. }) => true,
         (ColumnType::VarBinary { .. }, ColumnType::VarBinary { .. }) => true,
@@ -693,14 +451,11 @@ fn cleaning(file: &SqlFile, table: &Table, problems: &mut Vec<Problem>) {
     if query.schema != "landing" || query.table != table.name.as_str() {
         let what = format!("a cleaning query over `{}.{}`", query.schema, query.table);
         let hint = format!("read `FROM landing.\"{}\"`", table.name);
-        problems.push(
-            Problem::new(Fault::SqlNotRowWise(what), query.table_place.clone()).hint(Some(hint)),
-        );
+        problems.push(Problem::new(Fault::SqlNotRowWise(what), query.table_place.clone()).hint(Some(hint)));
     }
     if let Some(place) = &query.filter {
         let hint = "use an expectation with severity quarantine, which loses nothing".to_owned();
-        let fault =
-            Fault::SqlNotRowWise("WHERE in a cleaning query, which would drop changes,".into());
+        let fault = Fault::SqlNotRowWise("WHERE in a cleaning query, which would drop changes,".into());
         problems.push(Problem::new(fault, place.clone()).hint(Some(hint)));
     }
     unknown_inputs(&query, table, "landing", problems);
@@ -708,21 +463,12 @@ fn cleaning(file: &SqlFile, table: &Table, problems: &mut Vec<Problem>) {
         let is_key = table.key.iter().any(|key| key.as_str() == output.name);
         if is_key && output.bare.as_deref() != Some(output.name.as_str()) {
             let fault = Fault::SqlNotRowWise(format!("a changed key column `{}`", output.name));
-            let hint =
-                "select it as it is; a cleaned key would no longer match its deletes".to_owned();
+            let hint = "select it as it is; a cleaned key would no longer match its deletes".to_owned();
             problems.push(Problem::new(fault, output.place.clone()).hint(Some(hint)));
         }
     }
-    let wanted: Vec<&str> = table
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .collect();
-    let given: Vec<&str> = query
-        .outputs
-        .iter()
-        .map(|output| output.name.as_str())
-        .collect();
+    let wanted: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let given: Vec<&str> = query.outputs.iter().map(|output| output.name.as_str()).collect();
     if wanted != given {
         let fault = Fault::ColumnsDiffer(format!(
             "the query gives ({}), the contract of `{}` has ({})",
@@ -736,23 +482,12 @@ fn cleaning(file: &SqlFile, table: &Table, problems: &mut Vec<Problem>) {
 }
 
 /// Columns that a query names and its table lacks.
-pub(crate) fn unknown_inputs(
-    query: &sql::RowQuery,
-    table: &Table,
-    schema: &str,
-    problems: &mut Vec<Problem>,
-) {
+pub(crate) fn unknown_inputs(query: &sql::RowQuery, table: &Table, schema: &str, problems: &mut Vec<Problem>) {
     for (name, place) in &query.inputs {
         if table.column(name).is_none() {
             let of = format!("table `{schema}.{}`", table.name);
-            let fault = Fault::UnknownColumn {
-                column: name.clone(),
-                of,
-            };
-            let hint = suggest(
-                name,
-                table.columns.iter().map(|column| column.name.as_str()),
-            );
+            let fault = Fault::UnknownColumn { column: name.clone(), of };
+            let hint = suggest(name, table.columns.iter().map(|column| column.name.as_str()));
             problems.push(Problem::new(fault, place.clone()).hint(hint));
         }
     }

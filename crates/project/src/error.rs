@@ -174,11 +174,7 @@ pub enum Fault {
 }
 
 fn within(parent: &str) -> String {
-    if parent.is_empty() {
-        String::new()
-    } else {
-        format!(" in `{parent}`")
-    }
+    if parent.is_empty() { String::new() } else { format!(" in `{parent}`") }
 }
 
 impl Diagnose for Fault {
@@ -189,37 +185,19 @@ impl Diagnose for Fault {
                 "the project's folder or one of its files is missing or may not be read",
                 "name the folder that holds `weir.yaml`, and check its permissions",
             ),
-            Self::Syntax(_) => (
-                "W1002",
-                "the text breaks YAML's grammar here",
-                "check indentation, colons and quotes",
-            ),
+            Self::Syntax(_) => ("W1002", "the text breaks YAML's grammar here", "check indentation, colons and quotes"),
             Self::UnknownKey { .. } => (
                 "W1003",
                 "only known keys are accepted, so that a misspelt one is not ignored",
                 "correct or remove the key",
             ),
-            Self::WrongType { .. } => (
-                "W1004",
-                "the value has another shape than this key takes",
-                "write the expected shape",
-            ),
+            Self::WrongType { .. } => {
+                ("W1004", "the value has another shape than this key takes", "write the expected shape")
+            }
             Self::MissingKey { .. } => ("W1005", "the key has no default", "add it"),
-            Self::Duplicate { .. } => (
-                "W1006",
-                "one of the two would be ignored",
-                "rename or remove one",
-            ),
-            Self::BadValue { .. } => (
-                "W1007",
-                "the value cannot be used",
-                "write an allowed value",
-            ),
-            Self::Useless { .. } => (
-                "W1008",
-                "a setting that does nothing misleads its reader",
-                "remove it",
-            ),
+            Self::Duplicate { .. } => ("W1006", "one of the two would be ignored", "rename or remove one"),
+            Self::BadValue { .. } => ("W1007", "the value cannot be used", "write an allowed value"),
+            Self::Useless { .. } => ("W1008", "a setting that does nothing misleads its reader", "remove it"),
             Self::UnknownEnvironment(_) => (
                 "W1009",
                 "each environment has a file `environments/<name>.yaml`",
@@ -230,11 +208,9 @@ impl Diagnose for Fault {
                 "flags take `section.key=value`, variables are named `WEIR__SECTION__KEY`",
                 "correct the name, or unset the variable",
             ),
-            Self::BadSecret { .. } => (
-                "W1011",
-                "the reference to a secret has no known form",
-                "write `${env:NAME}` or `${file:/path}`",
-            ),
+            Self::BadSecret { .. } => {
+                ("W1011", "the reference to a secret has no known form", "write `${env:NAME}` or `${file:/path}`")
+            }
             Self::SecretUnavailable { .. } => (
                 "W1012",
                 "the secret is not where its reference points",
@@ -255,51 +231,33 @@ impl Diagnose for Fault {
                 "each table of a source has a file `contracts/<table>.yaml`",
                 "write the contract, or remove the table",
             ),
-            Self::UnknownColumn { .. } => (
-                "W1022",
-                "the name is not among the declared columns",
-                "correct the name",
-            ),
-            Self::KeyIsNoColumn { .. } => (
-                "W1023",
-                "a key names declared columns",
-                "declare the column, or correct the key",
-            ),
-            Self::RuleDoesNotFit { .. } => (
-                "W1024",
-                "ranges need ordered types, expressions need text",
-                "use another rule, or another column",
-            ),
+            Self::UnknownColumn { .. } => ("W1022", "the name is not among the declared columns", "correct the name"),
+            Self::KeyIsNoColumn { .. } => {
+                ("W1023", "a key names declared columns", "declare the column, or correct the key")
+            }
+            Self::RuleDoesNotFit { .. } => {
+                ("W1024", "ranges need ordered types, expressions need text", "use another rule, or another column")
+            }
             Self::BadLiteral { .. } => (
                 "W1025",
                 "a rule's literals are read by the type of its column",
                 "write it as the type prints, e.g. `0.000`, `2024-01-31`, `2024-01-31T08:00:00Z`",
             ),
-            Self::SqlSyntax(_) => (
-                "W1030",
-                "the text breaks SQL's grammar here",
-                "write one SELECT that DataFusion and Redshift read",
-            ),
+            Self::SqlSyntax(_) => {
+                ("W1030", "the text breaks SQL's grammar here", "write one SELECT that DataFusion and Redshift read")
+            }
             Self::SqlNotRowWise(_) => (
                 "W1031",
                 "a model maps each row of one staging table to one row, so that work grows with the change",
                 "use column names, literals, operators and scalar functions over one table",
             ),
-            Self::ColumnsDiffer(_) => (
-                "W1032",
-                "the YAML beside a query declares exactly its columns, in order",
-                "make the two agree",
-            ),
-            Self::UnknownModel(_) => (
-                "W1033",
-                "no file in `models/curated/` has that name",
-                "write the model, or correct the name",
-            ),
-            Self::Cycle(_) => (
-                "W1034",
-                "none of them could be built first",
-                "remove one of the references",
-            ),
+            Self::ColumnsDiffer(_) => {
+                ("W1032", "the YAML beside a query declares exactly its columns, in order", "make the two agree")
+            }
+            Self::UnknownModel(_) => {
+                ("W1033", "no file in `models/curated/` has that name", "write the model, or correct the name")
+            }
+            Self::Cycle(_) => ("W1034", "none of them could be built first", "remove one of the references"),
             Self::ReadsModel { .. } => (
                 "W1035",
                 "a curated model reads one staging table; models over models do not exist yet",
@@ -316,12 +274,7 @@ impl Diagnose for Fault {
                 "select the table's key columns unchanged, and name them all in `key:`",
             ),
         };
-        Diagnosis {
-            code: Code(code),
-            cause,
-            fix,
-            retry: Retry::AfterConfiguration,
-        }
+        Diagnosis { code: Code(code), cause, fix, retry: Retry::AfterConfiguration }
     }
 }
 
@@ -343,40 +296,22 @@ pub struct Place {
 impl Place {
     /// A whole file, or something that has no lines.
     pub fn whole(file: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            ..Self::default()
-        }
+        Self { file: file.into(), ..Self::default() }
     }
 
     /// A stretch of one line of a text.
     pub fn at(file: &str, text: &str, line: usize, column: usize, width: usize) -> Self {
-        let found = line
-            .checked_sub(1)
-            .and_then(|index| text.lines().nth(index));
-        let excerpt = found
-            .filter(|line| !may_hold_a_secret(line))
-            .map(str::to_owned);
-        Self {
-            file: file.to_owned(),
-            line,
-            column,
-            excerpt,
-            width: width.max(1),
-        }
+        let found = line.checked_sub(1).and_then(|index| text.lines().nth(index));
+        let excerpt = found.filter(|line| !may_hold_a_secret(line)).map(str::to_owned);
+        Self { file: file.to_owned(), line, column, excerpt, width: width.max(1) }
     }
 }
 
 /// An excerpt of such a line is not printed: someone may have written a secret there.
 fn may_hold_a_secret(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
-    let url_with_user = lower
-        .find("://")
-        .is_some_and(|at| lower[at..].contains('@'));
-    url_with_user
-        || ["password", "secret", "token", ".key", "jaas"]
-            .iter()
-            .any(|word| lower.contains(word))
+    let url_with_user = lower.find("://").is_some_and(|at| lower[at..].contains('@'));
+    url_with_user || ["password", "secret", "token", ".key", "jaas"].iter().any(|word| lower.contains(word))
 }
 
 impl fmt::Display for Place {
@@ -402,11 +337,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(fault: Fault, place: Place) -> Self {
-        Self {
-            fault,
-            place,
-            hint: None,
-        }
+        Self { fault, place, hint: None }
     }
 
     pub(crate) fn hint(mut self, hint: Option<String>) -> Self {
@@ -424,11 +355,7 @@ impl Problem {
         let _ = writeln!(out, "{gutter}--> {}", self.place);
         if let Some(line) = &self.place.excerpt {
             let before = " ".repeat(self.place.column.saturating_sub(1));
-            let longest = line
-                .chars()
-                .count()
-                .saturating_sub(self.place.column.saturating_sub(1))
-                .max(1);
+            let longest = line.chars().count().saturating_sub(self.place.column.saturating_sub(1)).max(1);
             let marks = "^".repeat(self.place.width.min(longest));
             let _ = writeln!(out, "{gutter} |");
             let _ = writeln!(out, "{} | {line}", self.place.line);
@@ -458,9 +385,7 @@ impl ProjectError {
 
 impl From<Problem> for ProjectError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
@@ -489,20 +414,12 @@ impl Diagnose for ProjectError {
 }
 
 /// "did you mean `x`?" for the closest of the candidates, or the list of all when there are few.
-pub(crate) fn suggest<'a>(
-    given: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(crate) fn suggest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     let lower = given.to_lowercase();
     let likeness = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
-    let near = |candidate: &str| {
-        strsim::damerau_levenshtein(&lower, candidate) <= (lower.len() / 3).max(1)
-    };
-    let best = candidates
-        .iter()
-        .map(|c| (likeness(c), *c))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+    let near = |candidate: &str| strsim::damerau_levenshtein(&lower, candidate) <= (lower.len() / 3).max(1);
+    let best = candidates.iter().map(|c| (likeness(c), *c)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((likeness, candidate)) if likeness >= 0.8 || near(candidate) => {
             Some(format!("did you mean `{candidate}`?"))

@@ -366,9 +366,7 @@ impl<'de> Deserialize<'de> for Literal {
             serde_json::Value::String(text) => Ok(Self(text)),
             serde_json::Value::Number(number) => Ok(Self(number.to_string())),
             serde_json::Value::Bool(value) => Ok(Self(value.to_string())),
-            _ => Err(serde::de::Error::custom(
-                "expected a text, a number or a boolean",
-            )),
+            _ => Err(serde::de::Error::custom("expected a text, a number or a boolean")),
         }
     }
 }

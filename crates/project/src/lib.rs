@@ -50,16 +50,12 @@ mod yaml;
 pub use error::{Fault, Place, Problem, ProjectError};
 pub use literal::parse_literal;
 pub use load::{environments, load, resolved_settings, validate};
-pub use model::{
-    DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile,
-};
+pub use model::{DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile};
 pub use project::Project;
 pub use resolve::{Origin, ResolvedSetting};
 pub use schema::json_schemas;
 pub use secret::SecretText;
-pub use settings::{
-    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget,
-};
+pub use settings::{Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget};
 pub use table::{Connector, Expectation, Rule, Severity, Table};
 
 pub use bytesize::ByteSize;

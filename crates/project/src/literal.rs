@@ -18,19 +18,11 @@ pub fn parse_literal(text: &str, kind: ColumnType) -> Result<Value, String> {
         ColumnType::Int => integer(text, i64::from(i32::MIN), i64::from(i32::MAX)),
         ColumnType::BigInt => integer(text, i64::MIN, i64::MAX),
         ColumnType::Real => {
-            let single = text
-                .parse::<f32>()
-                .ok()
-                .filter(|x| x.is_finite())
-                .ok_or_else(no)?;
+            let single = text.parse::<f32>().ok().filter(|x| x.is_finite()).ok_or_else(no)?;
             Ok(Value::Float(f64::from(single).to_bits()))
         }
         ColumnType::Float => {
-            let double = text
-                .parse::<f64>()
-                .ok()
-                .filter(|x| x.is_finite())
-                .ok_or_else(no)?;
+            let double = text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(no)?;
             Ok(Value::Float(double.to_bits()))
         }
         ColumnType::Decimal { precision, scale } => decimal(text, precision, scale),
@@ -49,14 +41,8 @@ pub fn parse_literal(text: &str, kind: ColumnType) -> Result<Value, String> {
         ColumnType::UniqueIdentifier => {
             let parts: Vec<&str> = text.split('-').collect();
             let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-            let hex = parts
-                .iter()
-                .all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()));
-            if hex && lengths == [8, 4, 4, 4, 12] {
-                Ok(Value::Text(text.to_ascii_uppercase()))
-            } else {
-                Err(no())
-            }
+            let hex = parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()));
+            if hex && lengths == [8, 4, 4, 4, 12] { Ok(Value::Text(text.to_ascii_uppercase())) } else { Err(no()) }
         }
         ColumnType::VarBinary { .. } => Err(": a binary column takes no literal".into()),
     }
@@ -90,11 +76,7 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Result<Value, String> {
         return Err(": it has too many digits".into());
     }
     let unscaled = format!("{whole}{part:0<scale_digits$}");
-    let unscaled = if unscaled.is_empty() {
-        0
-    } else {
-        unscaled.parse::<i128>().map_err(|_| String::new())?
-    };
+    let unscaled = if unscaled.is_empty() { 0 } else { unscaled.parse::<i128>().map_err(|_| String::new())? };
     Ok(Value::Decimal(sign * unscaled, scale))
 }
 
@@ -109,9 +91,7 @@ fn timestamp(text: &str) -> Option<Value> {
         }
     }
     let date: NaiveDate = text.parse().ok()?;
-    Some(Value::Timestamp(
-        date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros(),
-    ))
+    Some(Value::Timestamp(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros()))
 }
 
 #[cfg(test)]
@@ -133,21 +113,9 @@ mod tests {
             ("255", "tinyint", Value::Int(255)),
             ("true", "bit", Value::Bool(true)),
             ("1970-01-02", "date", Value::Date(1)),
-            (
-                "1970-01-01T00:00:01Z",
-                "datetime2(3)",
-                Value::Timestamp(1_000_000),
-            ),
-            (
-                "1970-01-01T01:00:00+01:00",
-                "datetimeoffset",
-                Value::Timestamp(0),
-            ),
-            (
-                "1970-01-02",
-                "datetime2(3)",
-                Value::Timestamp(86_400_000_000),
-            ),
+            ("1970-01-01T00:00:01Z", "datetime2(3)", Value::Timestamp(1_000_000)),
+            ("1970-01-01T01:00:00+01:00", "datetimeoffset", Value::Timestamp(0)),
+            ("1970-01-02", "datetime2(3)", Value::Timestamp(86_400_000_000)),
             ("C", "nvarchar(1)", Value::Text("C".into())),
         ] {
             assert_eq!(read(text, kind), Ok(value), "{text} {kind}");

@@ -24,11 +24,7 @@ use crate::yaml::{self, Document};
 /// and the defaults, in this order.
 ///
 /// Offline: no service is asked and no secret resolved. Fails with every problem of every file.
-pub fn load(
-    dir: &Path,
-    env: &str,
-    overrides: &[(String, String)],
-) -> Result<Project, ProjectError> {
+pub fn load(dir: &Path, env: &str, overrides: &[(String, String)]) -> Result<Project, ProjectError> {
     load_with(dir, env, overrides, &process_variables())
 }
 
@@ -39,9 +35,7 @@ pub fn validate(dir: &Path, env: &str) -> Vec<Problem> {
 
 /// The environments that have a file, by name.
 pub fn environments(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = yaml_files(dir, "environments", &mut Vec::new())
-        .into_keys()
-        .collect();
+    let mut names: Vec<String> = yaml_files(dir, "environments", &mut Vec::new()).into_keys().collect();
     names.sort();
     names
 }
@@ -64,11 +58,9 @@ pub fn resolved_settings(
 
 /// The variables that are settings. One that is no Unicode cannot be, and is left out.
 fn process_variables() -> Vec<(String, String)> {
-    let pairs = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut out: Vec<_> = pairs
-        .filter(|(name, _)| name.starts_with("WEIR__"))
-        .collect();
+    let pairs =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut out: Vec<_> = pairs.filter(|(name, _)| name.starts_with("WEIR__")).collect();
     out.sort();
     out
 }
@@ -84,10 +76,7 @@ pub(crate) fn load_with(
     if !dir.join("weir.yaml").is_file() {
         let fault = match fs::metadata(dir.join("weir.yaml")) {
             Err(error) => unreadable(&dir.join("weir.yaml"), &error),
-            Ok(_) => Fault::Unreadable {
-                path: dir.join("weir.yaml"),
-                reason: "it is no file".into(),
-            },
+            Ok(_) => Fault::Unreadable { path: dir.join("weir.yaml"), reason: "it is no file".into() },
         };
         return Err(Problem::new(fault, Place::whole("weir.yaml")).into());
     }
@@ -96,9 +85,7 @@ pub(crate) fn load_with(
         let name = document.root.to_json().get("name")?.as_str()?.to_owned();
         identifier(&name, "name", &document.place_of("name"), &mut problems)
     });
-    let settings = check_settings::check(&resolved, &dir)
-        .map_err(|found| add_new(&mut problems, found))
-        .ok();
+    let settings = check_settings::check(&resolved, &dir).map_err(|found| add_new(&mut problems, found)).ok();
     let tables = check_table::check(&table_files(&dir, &mut problems), &mut problems);
     let models = check_model::check(&model_files(&dir, &mut problems), &tables, &mut problems);
     match (name, settings) {
@@ -146,69 +133,35 @@ fn settings(
 
 /// A value whose shape was refused is not refused again for its content.
 fn add_new(problems: &mut Vec<Problem>, found: Vec<Problem>) {
-    let place = |problem: &Problem| {
-        (
-            problem.place.file.clone(),
-            problem.place.line,
-            problem.place.column,
-        )
-    };
-    let taken: Vec<_> = problems
-        .iter()
-        .filter(|problem| problem.place.line > 0)
-        .map(place)
-        .collect();
-    problems.extend(
-        found
-            .into_iter()
-            .filter(|problem| !taken.contains(&place(problem))),
-    );
+    let place = |problem: &Problem| (problem.place.file.clone(), problem.place.line, problem.place.column);
+    let taken: Vec<_> = problems.iter().filter(|problem| problem.place.line > 0).map(place).collect();
+    problems.extend(found.into_iter().filter(|problem| !taken.contains(&place(problem))));
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::Unreadable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
+    Fault::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn text(dir: &Path, file: &str, problems: &mut Vec<Problem>) -> Option<String> {
     match fs::read_to_string(dir.join(file)) {
         Ok(text) => Some(text),
         Err(error) => {
-            problems.push(Problem::new(
-                unreadable(&dir.join(file), &error),
-                Place::whole(file),
-            ));
+            problems.push(Problem::new(unreadable(&dir.join(file), &error), Place::whole(file)));
             None
         }
     }
 }
 
 /// A file as a tree, held to its schema. Unknown keys and the like are reported and do not hide the rest.
-fn document(
-    dir: &Path,
-    file: &str,
-    schema: &Json,
-    problems: &mut Vec<Problem>,
-) -> Option<Document> {
+fn document(dir: &Path, file: &str, schema: &Json, problems: &mut Vec<Problem>) -> Option<Document> {
     let text = text(dir, file, problems)?;
     let (document, found) = yaml::read(file, &text);
     problems.extend(found);
-    problems.extend(
-        document
-            .iter()
-            .flat_map(|document| differences(document, schema)),
-    );
+    problems.extend(document.iter().flat_map(|document| differences(document, schema)));
     document
 }
 
-fn typed<T: DeserializeOwned>(
-    dir: &Path,
-    file: &str,
-    schema: &Json,
-    problems: &mut Vec<Problem>,
-) -> Option<Typed<T>> {
+fn typed<T: DeserializeOwned>(dir: &Path, file: &str, schema: &Json, problems: &mut Vec<Problem>) -> Option<Typed<T>> {
     let before = problems.len();
     let document = document(dir, file, schema, problems)?;
     match serde_json::from_value(document.root.to_json()) {
@@ -216,10 +169,7 @@ fn typed<T: DeserializeOwned>(
         Err(error) => {
             // The schema says the same with a place; only what it does not know is said here.
             if problems.len() == before {
-                problems.push(Problem::new(
-                    Fault::Syntax(error.to_string()),
-                    Place::whole(file),
-                ));
+                problems.push(Problem::new(Fault::Syntax(error.to_string()), Place::whole(file)));
             }
             None
         }
@@ -237,10 +187,7 @@ fn files_in(
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
-            problems.push(Problem::new(
-                unreadable(&dir.join(folder), &error),
-                Place::whole(folder),
-            ));
+            problems.push(Problem::new(unreadable(&dir.join(folder), &error), Place::whole(folder)));
             return Vec::new();
         }
     };
@@ -249,10 +196,7 @@ fn files_in(
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                problems.push(Problem::new(
-                    unreadable(&dir.join(folder), &error),
-                    Place::whole(folder),
-                ));
+                problems.push(Problem::new(unreadable(&dir.join(folder), &error), Place::whole(folder)));
                 continue;
             }
         };
@@ -262,27 +206,13 @@ fn files_in(
         }
         match name.rsplit_once('.') {
             Some((stem, extension)) if extensions.contains(&extension) => {
-                out.push((
-                    stem.to_owned(),
-                    extension.to_owned(),
-                    PathBuf::from(format!("{folder}/{name}")),
-                ));
+                out.push((stem.to_owned(), extension.to_owned(), PathBuf::from(format!("{folder}/{name}"))));
             }
             _ => {
-                let wanted = extensions
-                    .iter()
-                    .map(|e| format!("`*.{e}`"))
-                    .collect::<Vec<_>>()
-                    .join(" and ");
+                let wanted = extensions.iter().map(|e| format!("`*.{e}`")).collect::<Vec<_>>().join(" and ");
                 let reason = format!("only {wanted} is read in `{folder}`");
                 let file = format!("{folder}/{name}");
-                problems.push(Problem::new(
-                    Fault::Useless {
-                        path: file.clone(),
-                        reason,
-                    },
-                    Place::whole(file),
-                ));
+                problems.push(Problem::new(Fault::Useless { path: file.clone(), reason }, Place::whole(file)));
             }
         }
     }
@@ -292,27 +222,18 @@ fn files_in(
 
 fn yaml_files(dir: &Path, folder: &str, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
     let files = files_in(dir, folder, &["yaml"], problems);
-    files
-        .into_iter()
-        .map(|(stem, _, path)| (stem, path.display().to_string()))
-        .collect()
+    files.into_iter().map(|(stem, _, path)| (stem, path.display().to_string())).collect()
 }
 
 fn sql_file(dir: &Path, path: &Path, problems: &mut Vec<Problem>) -> Option<SqlFile> {
     let text = text(dir, &path.display().to_string(), problems)?;
-    Some(SqlFile {
-        path: path.to_owned(),
-        text: without_semicolon(&text),
-    })
+    Some(SqlFile { path: path.to_owned(), text: without_semicolon(&text) })
 }
 
 fn table_files(dir: &Path, problems: &mut Vec<Problem>) -> TableFiles {
     let source_names = yaml_files(dir, "sources", problems);
     if source_names.is_empty() {
-        let fault = Fault::Unreadable {
-            path: dir.join("sources"),
-            reason: "it holds no `*.yaml`".into(),
-        };
+        let fault = Fault::Unreadable { path: dir.join("sources"), reason: "it holds no `*.yaml`".into() };
         problems.push(Problem::new(fault, Place::whole("sources")));
     }
     let mut sources = Vec::new();
@@ -321,37 +242,22 @@ fn table_files(dir: &Path, problems: &mut Vec<Problem>) -> TableFiles {
     }
     let source_missing = sources.len() < source_names.len() || source_names.is_empty();
     let contracts = yaml_files(dir, "contracts", problems).into_iter();
-    let contracts = contracts
-        .map(|(name, file)| (name, typed(dir, &file, &schemas().contract, problems)))
-        .collect();
+    let contracts = contracts.map(|(name, file)| (name, typed(dir, &file, &schemas().contract, problems))).collect();
     let mut cleaning = BTreeMap::new();
     for (name, _, path) in files_in(dir, "models/staging", &["sql"], problems) {
         cleaning.extend(sql_file(dir, &path, problems).map(|file| (name, file)));
     }
-    TableFiles {
-        sources,
-        contracts,
-        cleaning,
-        source_missing,
-    }
+    TableFiles { sources, contracts, cleaning, source_missing }
 }
 
 fn model_files(dir: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, ModelFiles> {
     let mut out: BTreeMap<String, ModelFiles> = BTreeMap::new();
     for (name, extension, path) in files_in(dir, "models/curated", &["sql", "yaml"], problems) {
-        let model = out.entry(name).or_insert(ModelFiles {
-            yaml: None,
-            sql: None,
-        });
+        let model = out.entry(name).or_insert(ModelFiles { yaml: None, sql: None });
         if extension == "sql" {
             model.sql = sql_file(dir, &path, problems);
         } else {
-            model.yaml = Some(typed(
-                dir,
-                &path.display().to_string(),
-                &schemas().model,
-                problems,
-            ));
+            model.yaml = Some(typed(dir, &path.display().to_string(), &schemas().model, problems));
         }
     }
     out
@@ -363,10 +269,7 @@ mod tests {
     use crate::resolve::Origin;
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn project(weir: &str, dev: &str) -> tempfile::TempDir {
@@ -379,48 +282,24 @@ mod tests {
 
     #[test]
     fn flag_beats_variable_beats_environment_beats_weir_yaml_beats_default() {
-        let all = (
-            "name: a\nlanding: {max_rows: 2}\n",
-            "landing:\n  max_rows: 3\n",
-        );
+        let all = ("name: a\nlanding: {max_rows: 2}\n", "landing:\n  max_rows: 3\n");
         let none = ("name: a\n", "{}\n");
         let only_weir = (all.0, none.1);
         let variable = [("WEIR__LANDING__MAX_ROWS", "4")];
         let flag = [("landing.max_rows", "5")];
         for ((weir, dev), variables, flags, value, origin) in [
-            (
-                none,
-                &[][..],
-                &[][..],
-                "200000",
-                Origin::Default.to_string(),
-            ),
+            (none, &[][..], &[][..], "200000", Origin::Default.to_string()),
             (only_weir, &[][..], &[][..], "2", "weir.yaml:2".into()),
             (all, &[][..], &[][..], "3", "environments/dev.yaml:2".into()),
-            (
-                all,
-                &variable[..],
-                &[][..],
-                "4",
-                "WEIR__LANDING__MAX_ROWS".into(),
-            ),
+            (all, &variable[..], &[][..], "4", "WEIR__LANDING__MAX_ROWS".into()),
             (all, &variable[..], &flag[..], "5", "flag".into()),
         ] {
             let dir = project(weir, dev);
             let mut problems = Vec::new();
-            let (_, resolved) = settings(
-                dir.path(),
-                "dev",
-                &pairs(flags),
-                &pairs(variables),
-                &mut problems,
-            );
+            let (_, resolved) = settings(dir.path(), "dev", &pairs(flags), &pairs(variables), &mut problems);
             assert_eq!(problems, []);
             let setting = &resolved["landing.max_rows"];
-            assert_eq!(
-                (setting.value.as_str(), setting.origin.to_string()),
-                (value, origin)
-            );
+            assert_eq!((setting.value.as_str(), setting.origin.to_string()), (value, origin));
         }
     }
 
@@ -428,10 +307,7 @@ mod tests {
     fn a_flag_or_variable_that_names_no_setting_is_refused_with_what_was_meant() {
         let dir = project("name: a\n", "");
         let mut problems = Vec::new();
-        let variables = pairs(&[
-            ("WEIR__LANDING__MAXWAIT", "1s"),
-            ("WEIR__STREAM__CLIENT__SECURITY_PROTOCOL", "SSL"),
-        ]);
+        let variables = pairs(&[("WEIR__LANDING__MAXWAIT", "1s"), ("WEIR__STREAM__CLIENT__SECURITY_PROTOCOL", "SSL")]);
         let (_, resolved) = settings(
             dir.path(),
             "dev",
@@ -441,14 +317,7 @@ mod tests {
         );
         let found: Vec<_> = problems
             .iter()
-            .map(|p| {
-                format!(
-                    "{} {}: {}",
-                    p.place,
-                    p.fault,
-                    p.hint.as_deref().unwrap_or_default()
-                )
-            })
+            .map(|p| format!("{} {}: {}", p.place, p.fault, p.hint.as_deref().unwrap_or_default()))
             .collect();
         insta::assert_snapshot!(found.join("\n"), @r#"
     environment `WEIR__LANDING__MAXWAIT` is no setting: did you mean `WEIR__LANDING__MAX_WAIT`?
@@ -462,13 +331,7 @@ mod tests {
     fn a_bad_value_of_a_flag_or_variable_is_told_under_its_name() {
         let dir = project("name: a\n", "");
         let flags = pairs(&[("landing.max_wait", "soon")]);
-        let error = load_with(
-            dir.path(),
-            "dev",
-            &flags,
-            &pairs(&[("WEIR__LAKE__MEMORY", "much")]),
-        )
-        .expect_err("wrong");
+        let error = load_with(dir.path(), "dev", &flags, &pairs(&[("WEIR__LAKE__MEMORY", "much")])).expect_err("wrong");
         let text = error.to_string();
         assert!(text.contains("--> --set landing.max_wait"), "{text}");
         assert!(text.contains("--> WEIR__LAKE__MEMORY"), "{text}");

@@ -125,15 +125,12 @@ pub struct Milestone {
 impl Model {
     /// The output column of this name.
     pub fn column(&self, name: &str) -> Option<&ModelColumn> {
-        self.columns
-            .iter()
-            .find(|column| column.name.as_str() == name)
+        self.columns.iter().find(|column| column.name.as_str() == name)
     }
 
     /// Where the business key stands in [`Model::columns`], in key order.
     pub fn key_indexes(&self) -> Vec<usize> {
-        let position =
-            |name: &Identifier| self.columns.iter().position(|column| column.name == *name);
+        let position = |name: &Identifier| self.columns.iter().position(|column| column.name == *name);
         self.key.iter().filter_map(position).collect()
     }
 
@@ -146,26 +143,13 @@ impl Model {
             kind,
             nullable,
         };
-        let given = |name: &Identifier, kind: ColumnType, nullable: bool| Column {
-            name: name.clone(),
-            kind,
-            nullable,
-        };
-        let own = || {
-            self.columns
-                .iter()
-                .map(|column| given(&column.name, column.kind, true))
-        };
+        let given = |name: &Identifier, kind: ColumnType, nullable: bool| Column { name: name.clone(), kind, nullable };
+        let own = || self.columns.iter().map(|column| given(&column.name, column.kind, true));
         match &self.kind {
             ModelKind::Dimension { surrogate_key, .. } => {
                 let mut out = vec![given(surrogate_key, ColumnType::BigInt, false)];
-                let (keys, rest): (Vec<_>, Vec<_>) =
-                    own().partition(|column| self.key.contains(&column.name));
-                out.extend(
-                    self.key.iter().filter_map(|name| {
-                        keys.iter().find(|column| column.name == *name).cloned()
-                    }),
-                );
+                let (keys, rest): (Vec<_>, Vec<_>) = own().partition(|column| self.key.contains(&column.name));
+                out.extend(self.key.iter().filter_map(|name| keys.iter().find(|column| column.name == *name).cloned()));
                 out.extend(rest);
                 out.push(fixed("effective_from", MOMENT, false));
                 out.push(fixed("effective_to", MOMENT, false));
@@ -173,42 +157,18 @@ impl Model {
                 out.push(fixed("is_inferred", ColumnType::Bit, false));
                 out
             }
-            ModelKind::Fact {
-                dimensions,
-                date_keys,
-                milestones,
-                ..
-            } => {
-                let keyed = |column: Column| Column {
-                    nullable: !self.key.contains(&column.name),
-                    ..column
-                };
+            ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
+                let keyed = |column: Column| Column { nullable: !self.key.contains(&column.name), ..column };
                 let mut out: Vec<Column> = own().map(keyed).collect();
-                out.extend(
-                    dimensions
-                        .iter()
-                        .map(|reference| given(&reference.key_column, ColumnType::BigInt, false)),
-                );
-                out.extend(
-                    date_keys
-                        .iter()
-                        .map(|key| given(&key.key_column, ColumnType::Int, false)),
-                );
-                out.extend(
-                    milestones
-                        .iter()
-                        .map(|milestone| given(&milestone.column, MOMENT, true)),
-                );
+                out.extend(dimensions.iter().map(|reference| given(&reference.key_column, ColumnType::BigInt, false)));
+                out.extend(date_keys.iter().map(|key| given(&key.key_column, ColumnType::Int, false)));
+                out.extend(milestones.iter().map(|milestone| given(&milestone.column, MOMENT, true)));
                 out.push(fixed("event_time", MOMENT, true));
                 out
             }
-            ModelKind::DateDimension => own()
-                .enumerate()
-                .map(|(index, column)| Column {
-                    nullable: index > 0,
-                    ..column
-                })
-                .collect(),
+            ModelKind::DateDimension => {
+                own().enumerate().map(|(index, column)| Column { nullable: index > 0, ..column }).collect()
+            }
         }
     }
 }

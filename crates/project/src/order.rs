@@ -47,42 +47,17 @@ mod tests {
     use super::*;
 
     fn edges(pairs: &[(&str, &[&str])]) -> Edges {
-        pairs
-            .iter()
-            .map(|(from, to)| {
-                (
-                    (*from).to_owned(),
-                    to.iter().map(|t| (*t).to_owned()).collect(),
-                )
-            })
-            .collect()
+        pairs.iter().map(|(from, to)| ((*from).to_owned(), to.iter().map(|t| (*t).to_owned()).collect())).collect()
     }
 
     #[test]
     fn each_cycle_is_named_once_and_what_only_leads_into_it_is_not() {
-        let found = cycles(&edges(&[
-            ("a", &["b"]),
-            ("b", &["c"]),
-            ("c", &["b"]),
-            ("d", &["d"]),
-            ("e", &[]),
-        ]));
-        assert_eq!(
-            found,
-            [vec!["b".to_owned(), "c".to_owned()], vec!["d".to_owned()]]
-        );
+        let found = cycles(&edges(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &["d"]), ("e", &[])]));
+        assert_eq!(found, [vec!["b".to_owned(), "c".to_owned()], vec!["d".to_owned()]]);
     }
 
     #[test]
     fn a_diamond_is_no_cycle() {
-        assert!(
-            cycles(&edges(&[
-                ("a", &["b", "c"]),
-                ("b", &["d"]),
-                ("c", &["d"]),
-                ("d", &[])
-            ]))
-            .is_empty()
-        );
+        assert!(cycles(&edges(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])])).is_empty());
     }
 }

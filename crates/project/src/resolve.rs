@@ -88,14 +88,7 @@ pub(crate) fn resolve(
     let mut resolved = Resolved::new();
     let mut problems = Vec::new();
     let mut put = |path: String, value: String, origin: Origin| {
-        resolved.insert(
-            path.clone(),
-            ResolvedSetting {
-                path,
-                value,
-                origin,
-            },
-        );
+        resolved.insert(path.clone(), ResolvedSetting { path, value, origin });
     };
     for (path, value) in DEFAULTS {
         put((*path).to_owned(), (*value).to_owned(), Origin::Default);
@@ -116,19 +109,10 @@ pub(crate) fn resolve(
         if is_setting(&path, &known) {
             put(path, value.clone(), Origin::Variable(name.clone()));
         } else {
-            let names: Vec<String> = known
-                .iter()
-                .filter(|path| *path != CLIENT)
-                .map(|path| variable_name(path))
-                .collect();
+            let names: Vec<String> =
+                known.iter().filter(|path| *path != CLIENT).map(|path| variable_name(path)).collect();
             let hint = suggest(name, names.iter().map(String::as_str));
-            problems.push(
-                Problem::new(
-                    Fault::UnknownSetting(name.clone()),
-                    Place::whole("environment"),
-                )
-                .hint(hint),
-            );
+            problems.push(Problem::new(Fault::UnknownSetting(name.clone()), Place::whole("environment")).hint(hint));
         }
     }
     for (path, value) in flags {
@@ -136,9 +120,7 @@ pub(crate) fn resolve(
             put(path.clone(), value.clone(), Origin::Flag);
         } else {
             let hint = suggest(path, known.iter().map(String::as_str));
-            problems.push(
-                Problem::new(Fault::UnknownSetting(path.clone()), Place::whole("--set")).hint(hint),
-            );
+            problems.push(Problem::new(Fault::UnknownSetting(path.clone()), Place::whole("--set")).hint(hint));
         }
     }
     (resolved, problems)
@@ -147,9 +129,7 @@ pub(crate) fn resolve(
 const CLIENT: &str = "stream.client";
 
 fn is_setting(path: &str, known: &[String]) -> bool {
-    let client_key = path
-        .strip_prefix("stream.client.")
-        .is_some_and(|key| !key.is_empty());
+    let client_key = path.strip_prefix("stream.client.").is_some_and(|key| !key.is_empty());
     client_key || (path != CLIENT && known.iter().any(|known| known == path))
 }
 
@@ -182,11 +162,7 @@ fn scalars(root: &Node) -> Vec<(String, &Node)> {
             match &key.value.value {
                 Value::Scalar { .. } => out.push((path, &key.value)),
                 Value::Map(below) if path == CLIENT => {
-                    out.extend(
-                        below
-                            .iter()
-                            .map(|e| (format!("{CLIENT}.{}", e.key), &e.value)),
-                    );
+                    out.extend(below.iter().map(|e| (format!("{CLIENT}.{}", e.key), &e.value)));
                 }
                 _ => {}
             }

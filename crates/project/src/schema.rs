@@ -46,9 +46,7 @@ pub fn json_schemas() -> Vec<(&'static str, String)> {
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
-    let schema: Schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<T>();
+    let schema: Schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     let mut value = Value::from(schema);
     refuse_null(&mut value);
     value
@@ -66,10 +64,7 @@ fn refuse_null(value: &mut Value) {
                 }
             }
             let reference = match map.get("anyOf") {
-                Some(Value::Array(options)) => options
-                    .iter()
-                    .find(|o| o.get("type") != Some(&json!("null")))
-                    .cloned(),
+                Some(Value::Array(options)) => options.iter().find(|o| o.get("type") != Some(&json!("null"))).cloned(),
                 _ => None,
             };
             if let Some(Value::Object(reference)) = reference {
@@ -96,16 +91,11 @@ fn with_defaults(mut schema: Value) -> Value {
             .pointer(&format!("/properties/{section}/$ref"))
             .and_then(Value::as_str)
             .map(|reference| format!("{}/properties/{key}", reference.trim_start_matches('#')));
-        let property = pointer
-            .and_then(|pointer| schema.pointer_mut(&pointer))
-            .and_then(Value::as_object_mut);
+        let property = pointer.and_then(|pointer| schema.pointer_mut(&pointer)).and_then(Value::as_object_mut);
         if let Some(property) = property {
             let number = property.get("type") == Some(&json!("integer"));
-            let value = if number {
-                default.parse::<i64>().map_or(json!(default), |n| json!(n))
-            } else {
-                json!(default)
-            };
+            let value =
+                if number { default.parse::<i64>().map_or(json!(default), |n| json!(n)) } else { json!(default) };
             property.insert("default".into(), value);
         }
     }
@@ -114,23 +104,14 @@ fn with_defaults(mut schema: Value) -> Value {
 
 /// The definition behind `{"$ref": "#/$defs/X"}`, or the schema itself.
 pub(crate) fn follow<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    let target = schema
-        .get("$ref")
-        .and_then(Value::as_str)
-        .and_then(|r| root.pointer(r.trim_start_matches('#')));
+    let target = schema.get("$ref").and_then(Value::as_str).and_then(|r| root.pointer(r.trim_start_matches('#')));
     target.unwrap_or(schema)
 }
 
 /// `section.key` of every setting, from the environment schema; `stream.client` stands for all below it.
 pub(crate) fn setting_paths() -> Vec<String> {
     let root = &schemas().environment;
-    let properties = |schema| {
-        follow(root, schema)
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-    };
+    let properties = |schema| follow(root, schema).get("properties").and_then(Value::as_object).into_iter().flatten();
     let mut out = Vec::new();
     for (section, schema) in properties(root) {
         out.extend(properties(schema).map(|(key, _)| format!("{section}.{key}")));

@@ -41,10 +41,7 @@ impl SecretText {
     pub fn resolve(&self) -> Result<String, ProjectError> {
         let mut out = String::new();
         let parts = parts(&self.0).map_err(|reason| {
-            let fault = Fault::BadSecret {
-                path: self.0.clone(),
-                reason,
-            };
+            let fault = Fault::BadSecret { path: self.0.clone(), reason };
             ProjectError::from(Problem::new(fault, Place::whole("settings")))
         })?;
         for part in parts {
@@ -53,10 +50,7 @@ impl SecretText {
                 Part::Env(name) => match std::env::var(name) {
                     Ok(value) => out.push_str(&value),
                     Err(_) => {
-                        return Err(missing(
-                            format!("${{env:{name}}}"),
-                            "the variable is not set".into(),
-                        ));
+                        return Err(missing(format!("${{env:{name}}}"), "the variable is not set".into()));
                     }
                 },
                 Part::File(path) => match std::fs::read_to_string(path) {
@@ -77,11 +71,7 @@ impl SecretText {
 }
 
 fn missing(reference: String, reason: String) -> ProjectError {
-    Problem::new(
-        Fault::SecretUnavailable { reference, reason },
-        Place::whole("settings"),
-    )
-    .into()
+    Problem::new(Fault::SecretUnavailable { reference, reason }, Place::whole("settings")).into()
 }
 
 fn parts(text: &str) -> Result<Vec<Part<'_>>, String> {
@@ -99,9 +89,7 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, String> {
             Some(("env", name)) if !name.is_empty() => out.push(Part::Env(name)),
             Some(("file", path)) if !path.is_empty() => out.push(Part::File(path)),
             Some(("aws-sm", _)) => {
-                return Err(
-                    "`aws-sm` references (AWS Secrets Manager) are not available yet".into(),
-                );
+                return Err("`aws-sm` references (AWS Secrets Manager) are not available yet".into());
             }
             Some((scheme, _)) => return Err(format!("`{scheme}` is no kind of reference")),
             None => return Err("a reference has the form `${kind:name}`".into()),
@@ -143,26 +131,14 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_not_there_is_named_by_its_reference() {
-        let error = SecretText::plain("${env:WEIR_TEST_SURELY_UNSET}")
-            .resolve()
-            .expect_err("unset");
-        assert!(
-            error
-                .to_string()
-                .contains("secret `${env:WEIR_TEST_SURELY_UNSET}` is not available")
-        );
+        let error = SecretText::plain("${env:WEIR_TEST_SURELY_UNSET}").resolve().expect_err("unset");
+        assert!(error.to_string().contains("secret `${env:WEIR_TEST_SURELY_UNSET}` is not available"));
     }
 
     #[test]
     fn unknown_kinds_of_reference_are_refused_by_name() {
-        assert_eq!(
-            SecretText::fault("${vault:x}").as_deref(),
-            Some("`vault` is no kind of reference")
-        );
-        assert!(
-            SecretText::fault("${aws-sm:x}")
-                .is_some_and(|reason| reason.contains("not available yet"))
-        );
+        assert_eq!(SecretText::fault("${vault:x}").as_deref(), Some("`vault` is no kind of reference"));
+        assert!(SecretText::fault("${aws-sm:x}").is_some_and(|reason| reason.contains("not available yet")));
         assert!(SecretText::fault("${env:X").is_some());
         assert!(SecretText::fault("${X}").is_some());
         assert_eq!(SecretText::fault("a${env:X}b"), None);

@@ -10,11 +10,7 @@ use crate::yaml::{Document, Node, ScalarKind, Value};
 
 /// Every way in which a document differs from its schema.
 pub(crate) fn differences(document: &Document, schema: &Json) -> Vec<Problem> {
-    let mut check = Check {
-        document,
-        root: schema,
-        problems: Vec::new(),
-    };
+    let mut check = Check { document, root: schema, problems: Vec::new() };
     check.node(&document.root, schema, "");
     check.problems
 }
@@ -32,58 +28,31 @@ impl Check<'_> {
         match &node.value {
             Value::Map(entries) if types(schema).contains(&"object") => {
                 let none = Map::new();
-                let properties = schema
-                    .get("properties")
-                    .and_then(Json::as_object)
-                    .unwrap_or(&none);
+                let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&none);
                 for entry in entries {
                     let below = join(path, &entry.key);
-                    match (
-                        properties.get(&entry.key),
-                        schema.get("additionalProperties"),
-                    ) {
+                    match (properties.get(&entry.key), schema.get("additionalProperties")) {
                         (Some(property), _) => self.node(&entry.value, property, &below),
-                        (None, Some(Json::Object(any))) => {
-                            self.node(&entry.value, &Json::Object(any.clone()), &below)
-                        }
+                        (None, Some(Json::Object(any))) => self.node(&entry.value, &Json::Object(any.clone()), &below),
                         (None, _) => {
-                            let fault = Fault::UnknownKey {
-                                key: entry.key.clone(),
-                                parent: path.to_owned(),
-                            };
+                            let fault = Fault::UnknownKey { key: entry.key.clone(), parent: path.to_owned() };
                             let hint = suggest(&entry.key, properties.keys().map(String::as_str));
-                            self.problems.push(
-                                Problem::new(fault, self.document.place(entry.at)).hint(hint),
-                            );
+                            self.problems.push(Problem::new(fault, self.document.place(entry.at)).hint(hint));
                         }
                     }
                 }
-                for key in schema
-                    .get("required")
-                    .and_then(Json::as_array)
-                    .into_iter()
-                    .flatten()
-                {
+                for key in schema.get("required").and_then(Json::as_array).into_iter().flatten() {
                     let Some(key) = key.as_str() else { continue };
                     if !entries.iter().any(|entry| entry.key == key) {
-                        let fault = Fault::MissingKey {
-                            key: key.to_owned(),
-                            parent: path.to_owned(),
-                        };
-                        self.problems
-                            .push(Problem::new(fault, self.document.place(node.at)));
+                        let fault = Fault::MissingKey { key: key.to_owned(), parent: path.to_owned() };
+                        self.problems.push(Problem::new(fault, self.document.place(node.at)));
                     }
                 }
             }
             Value::List(items) if types(schema).contains(&"array") => {
                 let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
                 if (items.len() as u64) < least {
-                    self.wrong(
-                        node,
-                        path,
-                        "a list with at least one element".into(),
-                        "an empty list".into(),
-                    );
+                    self.wrong(node, path, "a list with at least one element".into(), "an empty list".into());
                 }
                 if let Some(schema) = schema.get("items") {
                     for (index, item) in items.iter().enumerate() {
@@ -91,9 +60,7 @@ impl Check<'_> {
                     }
                 }
             }
-            Value::Scalar { text, plain } => {
-                self.scalar(node, text, ScalarKind::of(text, *plain), schema, path)
-            }
+            Value::Scalar { text, plain } => self.scalar(node, text, ScalarKind::of(text, *plain), schema, path),
             Value::Map(_) => self.wrong(node, path, expected, "a mapping".into()),
             Value::List(_) => self.wrong(node, path, expected, "a list".into()),
         }
@@ -102,13 +69,9 @@ impl Check<'_> {
     fn scalar(&mut self, node: &Node, text: &str, kind: ScalarKind, schema: &Json, path: &str) {
         if let Some(choices) = choices(schema) {
             if !choices.contains(&text) {
-                let fault = Fault::BadValue {
-                    path: path.to_owned(),
-                    reason: format!("`{text}` is not allowed"),
-                };
+                let fault = Fault::BadValue { path: path.to_owned(), reason: format!("`{text}` is not allowed") };
                 let place = self.document.place(node.at);
-                self.problems
-                    .push(Problem::new(fault, place).hint(suggest(text, choices)));
+                self.problems.push(Problem::new(fault, place).hint(suggest(text, choices)));
             }
             return;
         }
@@ -131,52 +94,29 @@ impl Check<'_> {
         }
         if kind == ScalarKind::Integer && allowed == ["integer"] {
             let bound = |key: &str| schema.get(key).and_then(Json::as_i64);
-            let (min, max) = (
-                bound("minimum").unwrap_or(i64::MIN),
-                bound("maximum").unwrap_or(i64::from(u32::MAX)),
-            );
-            if !text
-                .parse::<i64>()
-                .is_ok_and(|number| (min..=max).contains(&number))
-            {
+            let (min, max) = (bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::from(u32::MAX)));
+            if !text.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number)) {
                 let reason = format!("{text} is not between {min} and {max}");
-                let fault = Fault::BadValue {
-                    path: path.to_owned(),
-                    reason,
-                };
-                self.problems
-                    .push(Problem::new(fault, self.document.place(node.at)));
+                let fault = Fault::BadValue { path: path.to_owned(), reason };
+                self.problems.push(Problem::new(fault, self.document.place(node.at)));
             }
         }
     }
 
     fn wrong(&mut self, node: &Node, path: &str, expected: String, found: String) {
-        let path = if path.is_empty() {
-            "the file".to_owned()
-        } else {
-            path.to_owned()
-        };
+        let path = if path.is_empty() { "the file".to_owned() } else { path.to_owned() };
         let hint = match (found.as_str(), expected.as_str()) {
             ("empty", _) => Some("give it a value, or remove the key".to_owned()),
             (found, "a text") if found.starts_with("the ") => Some("put it in quotes".to_owned()),
             _ => Some(format!("write {expected}")),
         };
-        let fault = Fault::WrongType {
-            path,
-            expected,
-            found,
-        };
-        self.problems
-            .push(Problem::new(fault, self.document.place(node.at)).hint(hint));
+        let fault = Fault::WrongType { path, expected, found };
+        self.problems.push(Problem::new(fault, self.document.place(node.at)).hint(hint));
     }
 }
 
 pub(crate) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn types(schema: &Json) -> Vec<&str> {
@@ -193,12 +133,7 @@ fn choices(schema: &Json) -> Option<Vec<&str>> {
         return Some(words.iter().filter_map(Json::as_str).collect());
     }
     let options = schema.get("oneOf")?.as_array()?;
-    Some(
-        options
-            .iter()
-            .filter_map(|option| option.get("const")?.as_str())
-            .collect(),
-    )
+    Some(options.iter().filter_map(|option| option.get("const")?.as_str()).collect())
 }
 
 fn words(schema: &Json) -> String {
@@ -213,9 +148,5 @@ fn words(schema: &Json) -> String {
         "boolean" => "true or false",
         _ => "a text",
     };
-    types(schema)
-        .into_iter()
-        .map(word)
-        .collect::<Vec<_>>()
-        .join(", ")
+    types(schema).into_iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -6,9 +6,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned,
-    Statement, TableFactor, TableWithJoins, visit_expressions,
+    CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, ObjectName,
+    ObjectNamePart, Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, Statement, TableFactor, TableWithJoins,
+    visit_expressions,
 };
 use sqlparser::dialect::{Dialect, GenericDialect, RedshiftSqlDialect};
 use sqlparser::parser::Parser;
@@ -82,11 +82,7 @@ pub(crate) struct Output {
 /// Reads a query and refuses what is not row-wise.
 pub(crate) fn read(file: &str, text: &str) -> Result<RowQuery, Vec<Problem>> {
     let statement = parse(file, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader {
-        file,
-        text,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { file, text, problems: Vec::new() };
     let query = reader.statement(&statement);
     match query {
         Some(query) if reader.problems.is_empty() => Ok(query),
@@ -102,18 +98,14 @@ pub(crate) fn without_semicolon(text: &str) -> String {
 fn parse(file: &str, text: &str) -> Result<Statement, Box<Problem>> {
     let fail = |message: &str| {
         let (message, line, column) = split_location(message);
-        Box::new(Problem::new(
-            Fault::SqlSyntax(message),
-            Place::at(file, text, line, column, 1),
-        ))
+        Box::new(Problem::new(Fault::SqlSyntax(message), Place::at(file, text, line, column, 1)))
     };
     let with = |dialect: &dyn Dialect| {
         Parser::parse_sql(dialect, text).map_err(|error| match error {
-            sqlparser::parser::ParserError::TokenizerError(m)
-            | sqlparser::parser::ParserError::ParserError(m) => fail(&m),
-            sqlparser::parser::ParserError::RecursionLimitExceeded => {
-                fail("it is nested too deeply")
+            sqlparser::parser::ParserError::TokenizerError(m) | sqlparser::parser::ParserError::ParserError(m) => {
+                fail(&m)
             }
+            sqlparser::parser::ParserError::RecursionLimitExceeded => fail("it is nested too deeply"),
         })
     };
     let mut statements = with(&GenericDialect {})?;
@@ -121,9 +113,7 @@ fn parse(file: &str, text: &str) -> Result<Statement, Box<Problem>> {
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(fail("the file holds no query at Line: 1, Column: 1")),
-        (Some(_), false) => Err(fail(
-            "the file holds more than one statement at Line: 1, Column: 1",
-        )),
+        (Some(_), false) => Err(fail("the file holds more than one statement at Line: 1, Column: 1")),
     }
 }
 
@@ -131,11 +121,7 @@ fn parse(file: &str, text: &str) -> Result<Statement, Box<Problem>> {
 fn split_location(message: &str) -> (String, usize, usize) {
     let split = message.rsplit_once(" at Line: ").and_then(|(text, place)| {
         let (line, column) = place.split_once(", Column: ")?;
-        Some((
-            text.to_owned(),
-            line.trim().parse().ok()?,
-            column.trim().parse().ok()?,
-        ))
+        Some((text.to_owned(), line.trim().parse().ok()?, column.trim().parse().ok()?))
     });
     split.unwrap_or((message.to_owned(), 1, 1))
 }
@@ -153,27 +139,16 @@ impl Reader<'_> {
 
     fn place_of(&self, span: Span) -> Place {
         let (start, end) = (span.start, span.end);
-        let width = if start.line == end.line {
-            end.column.saturating_sub(start.column)
-        } else {
-            1
-        };
+        let width = if start.line == end.line { end.column.saturating_sub(start.column) } else { 1 };
         let number = |n: u64| usize::try_from(n).unwrap_or(0);
         match start.line {
             0 => Place::whole(self.file),
-            line => Place::at(
-                self.file,
-                self.text,
-                number(line),
-                number(start.column),
-                number(width),
-            ),
+            line => Place::at(self.file, self.text, number(line), number(start.column), number(width)),
         }
     }
 
     fn refuse(&mut self, what: impl Into<String>, place: Place) {
-        self.problems
-            .push(Problem::new(Fault::SqlNotRowWise(what.into()), place));
+        self.problems.push(Problem::new(Fault::SqlNotRowWise(what.into()), place));
     }
 
     fn statement(&mut self, statement: &Statement) -> Option<RowQuery> {
@@ -216,10 +191,7 @@ impl Reader<'_> {
             (order_by.is_some(), "ORDER BY"),
             (limit_clause.is_some() || fetch.is_some(), "LIMIT"),
             (!locks.is_empty(), "FOR UPDATE"),
-            (
-                for_clause.is_some() || settings.is_some() || format_clause.is_some(),
-                "this clause after the query",
-            ),
+            (for_clause.is_some() || settings.is_some() || format_clause.is_some(), "this clause after the query"),
             (!pipe_operators.is_empty(), "a pipe operator"),
         ] {
             if there {
@@ -240,10 +212,7 @@ impl Reader<'_> {
     }
 
     /// The table in FROM; every other clause of a SELECT but the projection and WHERE is refused.
-    fn only_one_table(
-        &mut self,
-        select: &Select,
-    ) -> Option<(String, String, Option<String>, Place)> {
+    fn only_one_table(&mut self, select: &Select) -> Option<(String, String, Option<String>, Place)> {
         let whole = self.place(select);
         let Select {
             select_token: _,
@@ -273,15 +242,10 @@ impl Reader<'_> {
         } = select;
         let grouped = match group_by {
             GroupByExpr::All(_) => true,
-            GroupByExpr::Expressions(expressions, modifiers) => {
-                !expressions.is_empty() || !modifiers.is_empty()
-            }
+            GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
         };
         for (there, what) in [
-            (
-                !optimizer_hints.is_empty() || select_modifiers.is_some(),
-                "a hint",
-            ),
+            (!optimizer_hints.is_empty() || select_modifiers.is_some(), "a hint"),
             (distinct.is_some(), "DISTINCT"),
             (top.is_some(), "TOP"),
             (exclude.is_some(), "EXCLUDE"),
@@ -332,20 +296,11 @@ impl Reader<'_> {
             return None;
         };
         let place = self.place(name);
-        let extras = args.is_some()
-            || version.is_some()
-            || *with_ordinality
-            || json_path.is_some()
-            || sample.is_some();
+        let extras = args.is_some() || version.is_some() || *with_ordinality || json_path.is_some() || sample.is_some();
         let hints = !with_hints.is_empty() || !partitions.is_empty() || !index_hints.is_empty();
-        let renames = alias
-            .as_ref()
-            .is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some());
+        let renames = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty() || alias.at.is_some());
         if extras || hints || renames {
-            self.refuse(
-                "a table with anything but a short name behind it",
-                place.clone(),
-            );
+            self.refuse("a table with anything but a short name behind it", place.clone());
         }
         let (schema, table) = match name_parts(name).as_slice() {
             [schema, table] => (schema.clone(), table.clone()),
@@ -355,12 +310,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some((
-            schema,
-            table,
-            alias.as_ref().map(|alias| folded(&alias.name)),
-            place,
-        ))
+        Some((schema, table, alias.as_ref().map(|alias| folded(&alias.name)), place))
     }
 
     fn outputs(&mut self, select: &Select) -> Vec<Output> {
@@ -369,23 +319,13 @@ impl Reader<'_> {
             let place = self.place(item);
             match item {
                 SelectItem::UnnamedExpr(expr) => match bare(expr) {
-                    Some(name) => outputs.push(Output {
-                        name: name.clone(),
-                        place,
-                        bare: Some(name),
-                    }),
+                    Some(name) => outputs.push(Output { name: name.clone(), place, bare: Some(name) }),
                     None => self.refuse("an expression without a name (`AS name`)", place),
                 },
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    outputs.push(Output {
-                        name: folded(alias),
-                        place,
-                        bare: bare(expr),
-                    });
+                    outputs.push(Output { name: folded(alias), place, bare: bare(expr) });
                 }
-                SelectItem::ExprWithAliases { .. } => {
-                    self.refuse("several names for one expression", place)
-                }
+                SelectItem::ExprWithAliases { .. } => self.refuse("several names for one expression", place),
                 SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
                     self.refuse("`*` (name each column)", place);
                 }
@@ -395,18 +335,11 @@ impl Reader<'_> {
     }
 
     /// Walks every expression: collects column names, refuses what is not row-wise.
-    fn expressions(
-        &mut self,
-        select: &Select,
-        qualifiers: &[Option<String>],
-        inputs: &mut Vec<(String, Place)>,
-    ) {
-        let _: ControlFlow<()> = visit_expressions(&select.projection, |expr| {
-            self.expression(expr, qualifiers, inputs)
-        });
+    fn expressions(&mut self, select: &Select, qualifiers: &[Option<String>], inputs: &mut Vec<(String, Place)>) {
+        let _: ControlFlow<()> =
+            visit_expressions(&select.projection, |expr| self.expression(expr, qualifiers, inputs));
         if let Some(filter) = &select.selection {
-            let _: ControlFlow<()> =
-                visit_expressions(filter, |expr| self.expression(expr, qualifiers, inputs));
+            let _: ControlFlow<()> = visit_expressions(filter, |expr| self.expression(expr, qualifiers, inputs));
         }
     }
 
@@ -422,18 +355,10 @@ impl Reader<'_> {
                 [table, name] if qualifiers.iter().flatten().any(|q| *q == folded(table)) => {
                     inputs.push((folded(name), self.place_of(name.span)));
                 }
-                _ => self.refuse(
-                    format!("`{expr}`, which is no column of the table in FROM,"),
-                    self.place(expr),
-                ),
+                _ => self.refuse(format!("`{expr}`, which is no column of the table in FROM,"), self.place(expr)),
             },
             Expr::Function(function) => self.function(function),
-            Expr::Cast {
-                kind: CastKind::Cast | CastKind::DoubleColon,
-                array: false,
-                format: None,
-                ..
-            } => {}
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, array: false, format: None, .. } => {}
             Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
                 self.refuse("a subquery", self.place(expr));
                 return ControlFlow::Break(());
@@ -471,24 +396,16 @@ impl Reader<'_> {
         }
         if !FUNCTIONS.contains(&name.as_str()) {
             let fault = Fault::SqlNotRowWise(format!("the function `{name}`"));
-            let hint = suggest(&name, FUNCTIONS.iter().copied()).unwrap_or_else(|| {
-                format!(
-                    "use operators, CASE, CAST and these functions: {}",
-                    FUNCTIONS.join(", ")
-                )
-            });
-            self.problems
-                .push(Problem::new(fault, place).hint(Some(hint)));
+            let hint = suggest(&name, FUNCTIONS.iter().copied())
+                .unwrap_or_else(|| format!("use operators, CASE, CAST and these functions: {}", FUNCTIONS.join(", ")));
+            self.problems.push(Problem::new(fault, place).hint(Some(hint)));
             return;
         }
         let plain = match &function.args {
             FunctionArguments::List(list) => {
                 list.duplicate_treatment.is_none()
                     && list.clauses.is_empty()
-                    && list
-                        .args
-                        .iter()
-                        .all(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))))
+                    && list.args.iter().all(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Expr(_))))
             }
             FunctionArguments::None | FunctionArguments::Subquery(_) => false,
         };
@@ -542,28 +459,11 @@ mod tests {
     fn a_projection_of_scalar_expressions_is_read_with_its_columns() {
         let text = "SELECT o.order_id, Quantity * unit_price AS amount,\n  CASE WHEN quantity < 0 THEN TRUE ELSE FALSE END AS back\nFROM staging.\"order\" AS o WHERE quantity IS NOT NULL";
         let query = read("m.sql", text).expect("row-wise");
-        assert_eq!(
-            (query.schema.as_str(), query.table.as_str()),
-            ("staging", "order")
-        );
-        let outputs: Vec<_> = query
-            .outputs
-            .iter()
-            .map(|o| (o.name.as_str(), o.bare.as_deref()))
-            .collect();
-        assert_eq!(
-            outputs,
-            [
-                ("order_id", Some("order_id")),
-                ("amount", None),
-                ("back", None)
-            ]
-        );
+        assert_eq!((query.schema.as_str(), query.table.as_str()), ("staging", "order"));
+        let outputs: Vec<_> = query.outputs.iter().map(|o| (o.name.as_str(), o.bare.as_deref())).collect();
+        assert_eq!(outputs, [("order_id", Some("order_id")), ("amount", None), ("back", None)]);
         let inputs: Vec<_> = query.inputs.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            inputs,
-            ["order_id", "quantity", "unit_price", "quantity", "quantity"]
-        );
+        assert_eq!(inputs, ["order_id", "quantity", "unit_price", "quantity", "quantity"]);
         assert!(query.filter.is_some());
     }
 
@@ -574,39 +474,18 @@ mod tests {
             ("SELECT a FROM staging.t, staging.u", "a join"),
             ("SELECT a\nFROM staging.t GROUP BY a", "GROUP BY"),
             ("SELECT DISTINCT a FROM staging.t", "DISTINCT"),
-            (
-                "SELECT a,\n  sum(b) AS s FROM staging.t",
-                "2:3 the function `sum`",
-            ),
-            (
-                "SELECT row_number() OVER (ORDER BY a) AS n FROM staging.t",
-                "the window function `row_number`",
-            ),
+            ("SELECT a,\n  sum(b) AS s FROM staging.t", "2:3 the function `sum`"),
+            ("SELECT row_number() OVER (ORDER BY a) AS n FROM staging.t", "the window function `row_number`"),
             ("SELECT (SELECT 1) AS n FROM staging.t", "a subquery"),
-            (
-                "SELECT a FROM staging.t WHERE a IN (SELECT b FROM staging.u)",
-                "a subquery",
-            ),
+            ("SELECT a FROM staging.t WHERE a IN (SELECT b FROM staging.u)", "a subquery"),
             ("SELECT now() AS n FROM staging.t", "the function `now`"),
-            (
-                "SELECT a FROM (SELECT a FROM staging.t) AS x",
-                "a FROM that is no table",
-            ),
-            (
-                "SELECT a FROM staging.t UNION ALL SELECT b FROM staging.u",
-                "UNION",
-            ),
+            ("SELECT a FROM (SELECT a FROM staging.t) AS x", "a FROM that is no table"),
+            ("SELECT a FROM staging.t UNION ALL SELECT b FROM staging.u", "UNION"),
             ("SELECT a FROM staging.t LIMIT 1", "LIMIT"),
             ("SELECT * FROM staging.t", "`*` (name each column)"),
-            (
-                "SELECT a + 1 FROM staging.t",
-                "an expression without a name",
-            ),
+            ("SELECT a + 1 FROM staging.t", "an expression without a name"),
             ("SELECT a FROM t", "a table named `t`"),
-            (
-                "SELECT x.a FROM staging.t",
-                "which is no column of the table in FROM",
-            ),
+            ("SELECT x.a FROM staging.t", "which is no column of the table in FROM"),
             ("WITH t AS (SELECT 1) SELECT a FROM staging.t", "WITH"),
             ("DELETE FROM staging.t", "a statement other than SELECT"),
             ("SELECT 1 AS a; SELECT 2 AS b", "more than one statement"),

@@ -119,24 +119,17 @@ impl Severity {
 impl Table {
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns
-            .iter()
-            .find(|column| column.name.as_str() == name)
+        self.columns.iter().find(|column| column.name.as_str() == name)
     }
 
     /// Where a column stands in [`Table::columns`].
     pub fn column_index(&self, name: &str) -> Option<usize> {
-        self.columns
-            .iter()
-            .position(|column| column.name.as_str() == name)
+        self.columns.iter().position(|column| column.name.as_str() == name)
     }
 
     /// Where the key columns stand in [`Table::columns`], in key order.
     pub fn key_indexes(&self) -> Vec<usize> {
-        self.key
-            .iter()
-            .filter_map(|name| self.column_index(name.as_str()))
-            .collect()
+        self.key.iter().filter_map(|name| self.column_index(name.as_str())).collect()
     }
 
     /// The registry's subject for the key schema.
@@ -152,11 +145,7 @@ impl Table {
     /// The namespace of the connector's Avro schemas: `<server>.<database>.<schema>.<table>`.
     pub fn namespace(&self) -> String {
         match &self.connector {
-            Connector::SqlServer {
-                server,
-                database,
-                schema,
-            } => {
+            Connector::SqlServer { server, database, schema } => {
                 format!("{server}.{database}.{schema}.{}", self.name)
             }
         }

@@ -66,10 +66,7 @@ impl ScalarKind {
             return Self::Integer;
         }
         let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (
-                mantissa,
-                Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)),
-            ),
+            Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
             None => (digits, None),
         };
         let whole_and_part = match mantissa.split_once('.') {
@@ -80,11 +77,7 @@ impl ScalarKind {
             }
             None => all_digits(mantissa) && exponent.is_some(),
         };
-        if whole_and_part && exponent.is_none_or(all_digits) {
-            Self::Number
-        } else {
-            Self::Text
-        }
+        if whole_and_part && exponent.is_none_or(all_digits) { Self::Number } else { Self::Text }
     }
 }
 
@@ -95,13 +88,10 @@ impl Node {
         let mut key_at = None;
         for step in path {
             let next = match (step, &node.value) {
-                (Step::Key(key), Value::Map(entries)) => entries
-                    .iter()
-                    .find(|e| e.key == *key)
-                    .map(|e| (&e.value, Some(e.at))),
-                (Step::Index(index), Value::List(items)) => {
-                    items.get(*index).map(|item| (item, None))
+                (Step::Key(key), Value::Map(entries)) => {
+                    entries.iter().find(|e| e.key == *key).map(|e| (&e.value, Some(e.at)))
                 }
+                (Step::Index(index), Value::List(items)) => items.get(*index).map(|item| (item, None)),
                 _ => None,
             };
             match next {
@@ -125,12 +115,9 @@ impl Node {
                 ScalarKind::Number | ScalarKind::Text => text.clone().into(),
             },
             Value::List(items) => items.iter().map(Self::to_json).collect(),
-            Value::Map(entries) => serde_json::Value::Object(
-                entries
-                    .iter()
-                    .map(|e| (e.key.clone(), e.value.to_json()))
-                    .collect(),
-            ),
+            Value::Map(entries) => {
+                serde_json::Value::Object(entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect())
+            }
         }
     }
 }
@@ -171,22 +158,14 @@ impl Document {
 pub(crate) fn steps(path: &str) -> Vec<Step> {
     let mut out = Vec::new();
     if let Some(key) = path.strip_prefix("stream.client.") {
-        return vec![
-            Step::Key("stream".into()),
-            Step::Key("client".into()),
-            Step::Key(key.into()),
-        ];
+        return vec![Step::Key("stream".into()), Step::Key("client".into()), Step::Key(key.into())];
     }
     for part in path.split('.').filter(|part| !part.is_empty()) {
-        let (key, rest) = part
-            .split_once('[')
-            .map_or((part, ""), |(key, rest)| (key, rest));
+        let (key, rest) = part.split_once('[').map_or((part, ""), |(key, rest)| (key, rest));
         if !key.is_empty() {
             out.push(Step::Key(key.to_owned()));
         }
-        let indexes = rest
-            .split('[')
-            .filter_map(|index| index.trim_end_matches(']').parse().ok());
+        let indexes = rest.split('[').filter_map(|index| index.trim_end_matches(']').parse().ok());
         out.extend(indexes.map(Step::Index));
     }
     out
@@ -194,19 +173,10 @@ pub(crate) fn steps(path: &str) -> Vec<Step> {
 
 /// Reads one document, with what is wrong with it. Broken grammar ends it; a duplicate key does not.
 pub(crate) fn read(file: &str, text: &str) -> (Option<Document>, Vec<Problem>) {
-    let mut reader = Reader {
-        file,
-        text,
-        parser: Parser::new_from_str(text),
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { file, text, parser: Parser::new_from_str(text), problems: Vec::new() };
     match reader.document() {
         Ok(root) => {
-            let document = Document {
-                file: file.to_owned(),
-                text: text.to_owned(),
-                root,
-            };
+            let document = Document { file: file.to_owned(), text: text.to_owned(), root };
             (Some(document), reader.problems)
         }
         Err(problem) => {
@@ -241,21 +211,11 @@ impl<'a> Reader<'a> {
 
     fn refuse<T>(&self, what: &str, at: At) -> Result<T, Box<Problem>> {
         let place = Place::at(self.file, self.text, at.line, at.column, at.width);
-        Err(Box::new(Problem::new(
-            Fault::Syntax(what.to_owned()),
-            place,
-        )))
+        Err(Box::new(Problem::new(Fault::Syntax(what.to_owned()), place)))
     }
 
     fn document(&mut self) -> Result<Node, Box<Problem>> {
-        let empty = Node {
-            at: At {
-                line: 1,
-                column: 1,
-                width: 1,
-            },
-            value: Value::Map(Vec::new()),
-        };
+        let empty = Node { at: At { line: 1, column: 1, width: 1 }, value: Value::Map(Vec::new()) };
         let root = loop {
             match self.next()? {
                 (Event::StreamStart | Event::DocumentStart(..), _) => {}
@@ -286,13 +246,7 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, _) => {
                 self.no_anchor(anchor, here)?;
                 let plain = style == ScalarStyle::Plain;
-                Ok(Node {
-                    at: here,
-                    value: Value::Scalar {
-                        text: text.into_owned(),
-                        plain,
-                    },
-                })
+                Ok(Node { at: here, value: Value::Scalar { text: text.into_owned(), plain } })
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.no_anchor(anchor, here)?;
@@ -300,10 +254,7 @@ impl<'a> Reader<'a> {
                 loop {
                     match self.next()? {
                         (Event::SequenceEnd, _) => {
-                            return Ok(Node {
-                                at: here,
-                                value: Value::List(items),
-                            });
+                            return Ok(Node { at: here, value: Value::List(items) });
                         }
                         (event, span) => items.push(self.node(event, span)?),
                     }
@@ -319,11 +270,7 @@ impl<'a> Reader<'a> {
     }
 
     fn no_anchor(&self, anchor: usize, here: At) -> Result<(), Box<Problem>> {
-        if anchor == 0 {
-            Ok(())
-        } else {
-            self.refuse("anchors are not used in Weir's files", here)
-        }
+        if anchor == 0 { Ok(()) } else { self.refuse("anchors are not used in Weir's files", here) }
     }
 
     fn mapping(&mut self, here: At) -> Result<Node, Box<Problem>> {
@@ -331,10 +278,7 @@ impl<'a> Reader<'a> {
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                return Ok(Node {
-                    at: here,
-                    value: Value::Map(entries),
-                });
+                return Ok(Node { at: here, value: Value::Map(entries) });
             }
             let key_at = at(&span);
             let Event::Scalar(key, ..) = event else {
@@ -344,26 +288,10 @@ impl<'a> Reader<'a> {
             let (event, span) = self.next()?;
             let value = self.node(event, span)?;
             if entries.iter().any(|entry| entry.key == key) {
-                let place = Place::at(
-                    self.file,
-                    self.text,
-                    key_at.line,
-                    key_at.column,
-                    key_at.width,
-                );
-                self.problems.push(Problem::new(
-                    Fault::Duplicate {
-                        what: "key",
-                        name: key,
-                    },
-                    place,
-                ));
+                let place = Place::at(self.file, self.text, key_at.line, key_at.column, key_at.width);
+                self.problems.push(Problem::new(Fault::Duplicate { what: "key", name: key }, place));
             } else {
-                entries.push(Entry {
-                    key,
-                    at: key_at,
-                    value,
-                });
+                entries.push(Entry { key, at: key_at, value });
             }
         }
     }
@@ -371,16 +299,8 @@ impl<'a> Reader<'a> {
 
 fn at(span: &Span) -> At {
     let (start, end) = (span.start, span.end);
-    let width = if start.line() == end.line() {
-        end.col().saturating_sub(start.col())
-    } else {
-        1
-    };
-    At {
-        line: start.line(),
-        column: start.col() + 1,
-        width: width.max(1),
-    }
+    let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
+    At { line: start.line(), column: start.col() + 1, width: width.max(1) }
 }
 
 #[cfg(test)]
@@ -420,14 +340,7 @@ mod tests {
 
     #[test]
     fn anchors_tags_and_second_documents_are_refused() {
-        for text in [
-            "a: &x 1\n",
-            "a: !!str 1\n",
-            "a: 1\n---\nb: 2\n",
-            "a: *x\n",
-            "? [a]\n: 1\n",
-            "a: [1\n",
-        ] {
+        for text in ["a: &x 1\n", "a: !!str 1\n", "a: 1\n---\nb: 2\n", "a: *x\n", "? [a]\n: 1\n", "a: [1\n"] {
             assert!(read("a.yaml", text).0.is_none(), "{text}");
         }
         assert!(read("a.yaml", "").1.is_empty());

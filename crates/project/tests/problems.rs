@@ -25,18 +25,12 @@ fn pipeline() -> Pipeline {
             "contracts/loan.yaml",
             "key: [loan_id]\ncolumns:\n  - {name: loan_id, type: bigint}\n  - {name: isbn, type: nvarchar(13)}\n  - {name: lent_at, type: datetime2(3)}\n",
         ),
-        (
-            "models/curated/dim_book.sql",
-            "SELECT isbn, price FROM staging.book;\n",
-        ),
+        ("models/curated/dim_book.sql", "SELECT isbn, price FROM staging.book;\n"),
         (
             "models/curated/dim_book.yaml",
             "kind: dimension\nsurrogate_key: book_key\nkey: [isbn]\ncolumns:\n  - {name: isbn, type: nvarchar(13)}\n  - {name: price, type: money, scd: type2}\n",
         ),
-        (
-            "models/curated/fact_loan.sql",
-            "SELECT loan_id, isbn, lent_at FROM staging.loan\n",
-        ),
+        ("models/curated/fact_loan.sql", "SELECT loan_id, isbn, lent_at FROM staging.loan\n"),
         (
             "models/curated/fact_loan.yaml",
             "kind: fact\nkey: [loan_id]\nevent_time: lent_at\ncolumns:\n  - {name: loan_id, type: bigint}\n  - {name: isbn, type: nvarchar(13)}\n  - {name: lent_at, type: datetime2(3)}\ndimensions:\n  - {key_column: book_key, dimension: dim_book, on: [isbn]}\n",
@@ -67,11 +61,7 @@ impl Pipeline {
 
     /// The problems in full.
     fn problems(&self) -> String {
-        let all = validate(self.path(), "dev")
-            .iter()
-            .map(|problem| problem.render())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let all = validate(self.path(), "dev").iter().map(|problem| problem.render()).collect::<Vec<_>>().join("\n");
         all.replace(&self.path().display().to_string(), "DIR")
     }
 
@@ -81,16 +71,9 @@ impl Pipeline {
         let line = |problem: &weir_project::Problem| {
             let diagnosis = problem.fault.diagnosis();
             let fix = problem.hint.as_deref().unwrap_or(diagnosis.fix);
-            format!(
-                "{} {} {} ({fix})",
-                problem.place, diagnosis.code, problem.fault
-            )
+            format!("{} {} {} ({fix})", problem.place, diagnosis.code, problem.fault)
         };
-        let all = validate(self.path(), "dev")
-            .iter()
-            .map(line)
-            .collect::<Vec<_>>()
-            .join("\n");
+        let all = validate(self.path(), "dev").iter().map(line).collect::<Vec<_>>().join("\n");
         all.replace(&self.path().display().to_string(), "DIR")
     }
 }
@@ -119,27 +102,11 @@ fn an_unknown_key_is_refused_at_its_place_with_what_was_meant() {
 fn every_problem_of_every_file_is_told_at_once() {
     let pipeline = pipeline();
     pipeline
-        .replace(
-            "weir.yaml",
-            "max_wait: 1m",
-            "max_wait: soon\n  max_rows: many\n  max_size: 1KiB",
-        )
-        .replace(
-            "environments/dev.yaml",
-            "root: lake",
-            "root: lake\n  root: pond",
-        )
-        .replace(
-            "sources/library.yaml",
-            "tables: [book, loan]",
-            "tables: [book, loans]",
-        )
+        .replace("weir.yaml", "max_wait: 1m", "max_wait: soon\n  max_rows: many\n  max_size: 1KiB")
+        .replace("environments/dev.yaml", "root: lake", "root: lake\n  root: pond")
+        .replace("sources/library.yaml", "tables: [book, loan]", "tables: [book, loans]")
         .replace("contracts/book.yaml", "type: money", "type: moneys")
-        .replace(
-            "models/curated/fact_loan.yaml",
-            "event_time: lent_at",
-            "event_time: lent",
-        );
+        .replace("models/curated/fact_loan.yaml", "event_time: lent_at", "event_time: lent");
     insta::assert_snapshot!(pipeline.lines(), @r#"
     contracts/book.yaml:4:25 W1007 `columns[1].type`: `moneys` is no column type (use bit, tinyint, smallint, int, bigint, real, float, decimal(p,s), money, smallmoney, nvarchar(n|max), varchar(n|max), date, datetime2(n), datetimeoffset, uniqueidentifier or varbinary(n|max))
     contracts/loan.yaml W1020 unknown table `loan` (did you mean `loans`?)
@@ -157,11 +124,7 @@ fn every_problem_of_every_file_is_told_at_once() {
 fn a_value_of_the_wrong_type_is_refused() {
     let pipeline = pipeline();
     pipeline
-        .replace(
-            "weir.yaml",
-            "max_wait: 1m",
-            "max_wait: 60\n  max_rows: 1.5\n  retention:\nstaging: [1]",
-        )
+        .replace("weir.yaml", "max_wait: 1m", "max_wait: 60\n  max_rows: 1.5\n  retention:\nstaging: [1]")
         .replace("contracts/book.yaml", "nullable: true", "nullable: maybe")
         .replace("contracts/loan.yaml", "key: [loan_id]", "key: loan_id");
     insta::assert_snapshot!(pipeline.lines(), @r#"
@@ -177,9 +140,11 @@ fn a_value_of_the_wrong_type_is_refused() {
 #[test]
 fn a_text_that_is_no_yaml_is_refused_and_the_other_files_are_still_checked() {
     let pipeline = pipeline();
-    pipeline
-        .write("contracts/book.yaml", "key: [isbn\ncolumns: x\n")
-        .replace("contracts/loan.yaml", "key: [loan_id]", "key: [loan]");
+    pipeline.write("contracts/book.yaml", "key: [isbn\ncolumns: x\n").replace(
+        "contracts/loan.yaml",
+        "key: [loan_id]",
+        "key: [loan]",
+    );
     insta::assert_snapshot!(pipeline.lines(), @r#"
     contracts/book.yaml:2:8 W1002 not readable as YAML: illegal placement of ':' indicator (check indentation, colons and quotes)
     contracts/loan.yaml:1:7 W1023 key `loan` is no column of table `loan` (did you mean `loan_id`?)
@@ -189,13 +154,11 @@ fn a_text_that_is_no_yaml_is_refused_and_the_other_files_are_still_checked() {
 #[test]
 fn a_key_that_is_no_column_is_refused_in_contract_and_model() {
     let pipeline = pipeline();
-    pipeline
-        .replace("contracts/book.yaml", "key: [isbn]", "key: [isbm]")
-        .replace(
-            "models/curated/fact_loan.yaml",
-            "key: [loan_id]",
-            "key: [loan_no]",
-        );
+    pipeline.replace("contracts/book.yaml", "key: [isbn]", "key: [isbm]").replace(
+        "models/curated/fact_loan.yaml",
+        "key: [loan_id]",
+        "key: [loan_no]",
+    );
     insta::assert_snapshot!(pipeline.lines(), @r#"
     contracts/book.yaml:1:7 W1023 key `isbm` is no column of table `book` (did you mean `isbn`?)
     models/curated/fact_loan.yaml:2:7 W1023 key `loan_no` is no column of model `fact_loan` (did you mean `loan_id`?)
@@ -205,10 +168,7 @@ fn a_key_that_is_no_column_is_refused_in_contract_and_model() {
 #[test]
 fn a_column_that_a_query_names_and_its_table_lacks_is_refused_at_its_place() {
     let pipeline = pipeline();
-    pipeline.write(
-        "models/curated/dim_book.sql",
-        "SELECT isbn,\n  prize AS price\nFROM staging.book",
-    );
+    pipeline.write("models/curated/dim_book.sql", "SELECT isbn,\n  prize AS price\nFROM staging.book");
     insta::assert_snapshot!(pipeline.problems(), @r#"
     error[W1022]: `prize` is no column of table `staging.book`
      --> models/curated/dim_book.sql:2:3
@@ -223,16 +183,11 @@ fn a_column_that_a_query_names_and_its_table_lacks_is_refused_at_its_place() {
 #[test]
 fn query_and_yaml_of_a_model_must_agree() {
     let pipeline = pipeline();
-    pipeline
-        .write(
-            "models/curated/dim_book.sql",
-            "SELECT isbn, price, price AS list_price FROM staging.book",
-        )
-        .replace(
-            "models/curated/fact_loan.yaml",
-            "isbn, type: nvarchar(13)",
-            "isbn, type: nvarchar(10)",
-        );
+    pipeline.write("models/curated/dim_book.sql", "SELECT isbn, price, price AS list_price FROM staging.book").replace(
+        "models/curated/fact_loan.yaml",
+        "isbn, type: nvarchar(13)",
+        "isbn, type: nvarchar(10)",
+    );
     insta::assert_snapshot!(pipeline.lines(), @r#"
     models/curated/dim_book.yaml:4:1 W1032 the query of `dim_book` gives (isbn, price, list_price), its YAML declares (isbn, price) (make the two agree)
     models/curated/fact_loan.yaml:6:24 W1032 column `isbn` is nvarchar(13) in `staging.loan` and nvarchar(10) in `fact_loan` (declare the same type, or CAST in the query)
@@ -242,10 +197,7 @@ fn query_and_yaml_of_a_model_must_agree() {
 #[test]
 fn a_model_must_keep_the_key_of_its_table() {
     let pipeline = pipeline();
-    pipeline.write(
-        "models/curated/dim_book.sql",
-        "SELECT upper(isbn) AS isbn, price FROM staging.book",
-    );
+    pipeline.write("models/curated/dim_book.sql", "SELECT upper(isbn) AS isbn, price FROM staging.book");
     insta::assert_snapshot!(pipeline.lines(), @r#"models/curated/dim_book.yaml:3:1 W1037 key of model `dim_book` is not the key of `staging.book` (select (isbn) unchanged, and name them all in `key:`)"#);
 }
 
@@ -274,19 +226,9 @@ fn a_cycle_between_models_is_named() {
 fn unknown_models_and_models_over_models_are_refused() {
     let pipeline = pipeline();
     pipeline
-        .replace(
-            "models/curated/fact_loan.yaml",
-            "dimension: dim_book",
-            "dimension: dim_boook",
-        )
-        .write(
-            "models/curated/dim_book.sql",
-            "SELECT isbn, price FROM analytics.fact_loan",
-        )
-        .write(
-            "models/curated/fact_late.sql",
-            "SELECT loan_id FROM staging.loan",
-        );
+        .replace("models/curated/fact_loan.yaml", "dimension: dim_book", "dimension: dim_boook")
+        .write("models/curated/dim_book.sql", "SELECT isbn, price FROM analytics.fact_loan")
+        .write("models/curated/fact_late.sql", "SELECT loan_id FROM staging.loan");
     insta::assert_snapshot!(pipeline.lines(), @r#"
     models/curated/dim_book.sql:1:25 W1035 model `dim_book` reads model `fact_loan` (read `staging.<table>`, and point to dimensions in the YAML)
     models/curated/fact_late.sql W1036 `models/curated/fact_late.sql` has no `models/curated/fact_late.yaml` beside it (write the other file, or remove this one)
@@ -319,8 +261,7 @@ fn settings_that_would_do_nothing_are_refused() {
 #[test]
 fn rules_are_held_to_their_columns() {
     let pipeline = pipeline();
-    let contract =
-        fs::read_to_string(pipeline.path().join("contracts/book.yaml")).expect("readable");
+    let contract = fs::read_to_string(pipeline.path().join("contracts/book.yaml")).expect("readable");
     let rules = "expectations:
   - {name: a, column: isbn, severity: warn, range: {min: 1}}
   - {name: b, column: price, severity: warn, regex: x}
@@ -334,17 +275,10 @@ fn rules_are_held_to_their_columns() {
   - {name: j, column: isbn, severity: wran, not_null: true}
 ";
     pipeline.write("contracts/book.yaml", &format!("{contract}{rules}"));
-    assert!(
-        pipeline
-            .lines()
-            .contains("`wran` is not allowed (did you mean `warn`?)")
-    );
+    assert!(pipeline.lines().contains("`wran` is not allowed (did you mean `warn`?)"));
     pipeline.write(
         "contracts/book.yaml",
-        &format!(
-            "{contract}{}",
-            rules.replace("wran", "warn").replace("name: j", "name: a")
-        ),
+        &format!("{contract}{}", rules.replace("wran", "warn").replace("name: j", "name: a")),
     );
     insta::assert_snapshot!(pipeline.lines(), @r#"
     contracts/book.yaml:6:45 W1024 a range rule cannot look at column `isbn` of type nvarchar(13) (use another rule, or another column)
@@ -362,59 +296,30 @@ fn rules_are_held_to_their_columns() {
 #[test]
 fn a_reference_rule_names_a_table_and_column_of_the_same_type() {
     let pipeline = pipeline();
-    let contract =
-        fs::read_to_string(pipeline.path().join("contracts/loan.yaml")).expect("readable");
+    let contract = fs::read_to_string(pipeline.path().join("contracts/loan.yaml")).expect("readable");
     let rule = |rest: &str| {
-        format!(
-            "{contract}expectations:\n  - {{name: a, column: isbn, severity: warn, reference: {rest}}}\n"
-        )
+        format!("{contract}expectations:\n  - {{name: a, column: isbn, severity: warn, reference: {rest}}}\n")
     };
     for (rest, expected) in [
         ("{table: book, column: isbn}", ""),
-        (
-            "{table: boook, column: isbn}",
-            "unknown table `boook` (did you mean `book`?)",
-        ),
-        (
-            "{table: book, column: isb}",
-            "`isb` is no column of table `book` (did you mean `isbn`?)",
-        ),
-        (
-            "{table: book, column: price}",
-            "it compares nvarchar(13) with decimal(19,4)",
-        ),
+        ("{table: boook, column: isbn}", "unknown table `boook` (did you mean `book`?)"),
+        ("{table: book, column: isb}", "`isb` is no column of table `book` (did you mean `isbn`?)"),
+        ("{table: book, column: price}", "it compares nvarchar(13) with decimal(19,4)"),
     ] {
         let found = pipeline.write("contracts/loan.yaml", &rule(rest)).lines();
-        assert!(
-            found.contains(expected) && found.is_empty() == expected.is_empty(),
-            "{rest}: {found}"
-        );
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{rest}: {found}");
     }
 }
 
 #[test]
 fn a_cleaning_query_gives_its_table_again() {
     let pipeline = pipeline();
-    pipeline.write(
-        "models/staging/book.sql",
-        "SELECT isbn, abs(price) AS price FROM landing.book\n",
-    );
+    pipeline.write("models/staging/book.sql", "SELECT isbn, abs(price) AS price FROM landing.book\n");
     let project = load(pipeline.path(), "dev", &[]).expect("right");
-    assert!(
-        project.tables[0]
-            .staging_sql
-            .as_ref()
-            .is_some_and(|sql| sql.text.ends_with("landing.book"))
-    );
+    assert!(project.tables[0].staging_sql.as_ref().is_some_and(|sql| sql.text.ends_with("landing.book")));
     pipeline
-        .write(
-            "models/staging/book.sql",
-            "SELECT trim(isbn) AS isbn FROM staging.book WHERE price > 0",
-        )
-        .write(
-            "models/staging/magazine.sql",
-            "SELECT a FROM landing.magazine",
-        );
+        .write("models/staging/book.sql", "SELECT trim(isbn) AS isbn FROM staging.book WHERE price > 0")
+        .write("models/staging/magazine.sql", "SELECT a FROM landing.magazine");
     insta::assert_snapshot!(pipeline.lines(), @r#"
     models/staging/book.sql W1032 the query gives (isbn), the contract of `book` has (isbn, price) (give every column of the contract, in its order)
     models/staging/book.sql:1:13 W1031 a changed key column `isbn` is not allowed in a model (select it as it is; a cleaned key would no longer match its deletes)
@@ -427,13 +332,9 @@ fn a_cleaning_query_gives_its_table_again() {
 #[test]
 fn a_folder_without_a_project_and_an_unknown_environment_are_told_apart() {
     let pipeline = pipeline();
-    let error = load(&pipeline.path().join("nowhere"), "dev", &[])
-        .expect_err("no project")
-        .to_string();
+    let error = load(&pipeline.path().join("nowhere"), "dev", &[]).expect_err("no project").to_string();
     assert!(error.contains("error[W1001]: cannot read"), "{error}");
-    let error = load(pipeline.path(), "dve", &[])
-        .expect_err("no environment")
-        .to_string();
+    let error = load(pipeline.path(), "dve", &[]).expect_err("no environment").to_string();
     insta::assert_snapshot!(error, @r#"
     error[W1009]: no environment `dve`
      --> environments
