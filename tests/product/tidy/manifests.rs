@@ -1,0 +1,93 @@
+//! The workspace's manifest: order, comments, one place for versions, no dependency that nobody uses.
+
+use cargo_metadata::DependencyKind;
+use weir_testkit::harness::root;
+
+use super::{METADATA, none, texts};
+
+#[test]
+fn members_stand_in_the_order_of_the_data_each_with_a_comment() {
+    const ORDER: &[&str] = &[
+        "core", "project", "envelope", "stream", "broker", "source", "lake", "landing", "staging", "curated",
+        "warehouse", "operate", "cli", "testkit", "tests",
+    ];
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let members: Vec<&str> =
+        text.lines().skip_while(|line| *line != "members = [").skip(1).take_while(|line| *line != "]").collect();
+    let mut findings = Vec::new();
+    for line in members.iter().filter(|line| !line.contains('#')) {
+        findings.push(format!("no comment: {line}"));
+    }
+    let names: Vec<&str> = members
+        .iter()
+        .map(|line| line.split('"').nth(1).unwrap().trim_start_matches("crates/"))
+        .collect();
+    let expected: Vec<&str> = ORDER.iter().copied().filter(|name| names.contains(name)).collect();
+    if names != expected {
+        findings.push(format!("order is {names:?}, expected {expected:?}"));
+    }
+    none(findings);
+}
+
+#[test]
+fn a_package_is_named_after_its_folder() {
+    let mut findings = Vec::new();
+    for package in METADATA.workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
+        if package.name.as_str() != format!("weir-{folder}") {
+            findings.push(format!("folder `{folder}` holds package `{}`", package.name));
+        }
+        if ["common", "utils", "types", "helpers", "misc"].contains(&folder) {
+            findings.push(format!("`{folder}` says nothing about what is inside"));
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn versions_stand_only_in_the_workspace() {
+    let mut findings = Vec::new();
+    for (path, text) in texts() {
+        if path.file_name().is_some_and(|name| name == "Cargo.toml") && path.components().count() > 1 {
+            let mut inside = false;
+            for line in text.lines() {
+                if line.starts_with('[') {
+                    inside = line.contains("dependencies");
+                } else if inside && !line.trim().is_empty() && !line.contains("workspace = true") && !line.starts_with('#') {
+                    findings.push(format!("{}: {line}", path.display()));
+                }
+            }
+        }
+    }
+    none(findings);
+}
+
+#[test]
+fn no_dependency_is_declared_and_not_used() {
+    let texts = texts();
+    let mut findings = Vec::new();
+    for package in METADATA.workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap().strip_prefix(&METADATA.workspace_root).unwrap();
+        let code: Vec<&String> = texts
+            .iter()
+            .filter(|(path, _)| path.starts_with(folder.as_std_path()) && path.extension().is_some_and(|end| end == "rs"))
+            .map(|(_, text)| text)
+            .collect();
+        for on in &package.dependencies {
+            let name = on.rename.as_deref().unwrap_or(&on.name).replace('-', "_");
+            if !code.iter().any(|text| mentions(text, &name)) {
+                let kind = if on.kind == DependencyKind::Development { "dev-dependency" } else { "dependency" };
+                findings.push(format!("{folder}: {kind} `{}`", on.name));
+            }
+        }
+    }
+    none(findings);
+}
+
+fn mentions(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        let bytes = text.as_bytes();
+        !word(at.checked_sub(1).and_then(|before| bytes.get(before))) && !word(bytes.get(at + name.len()))
+    })
+}

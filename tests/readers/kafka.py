@@ -1,0 +1,92 @@
+"""Talks to a broker with the Python `confluent-kafka` (librdkafka of its own), and prints JSON.
+
+usage: kafka.py BOOTSTRAP list
+       kafka.py BOOTSTRAP produce TOPIC PARTITION COUNT   (keys `key-<n>`, values `value-<n>`, LZ4)
+       kafka.py BOOTSTRAP consume TOPIC GROUP COUNT       (a consumer group, from the beginning, then commits)
+       kafka.py BOOTSTRAP committed TOPIC GROUP PARTITION
+"""
+
+import json
+import sys
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+SECONDS = 30
+
+
+def topics(bootstrap):
+    metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=SECONDS)
+    return {name: sorted(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def produce(bootstrap, topic, partition, count):
+    failed = []
+    offsets = []
+
+    def delivered(error, message):
+        if error is not None:
+            failed.append(str(error))
+        else:
+            offsets.append(message.offset())
+
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "compression.type": "lz4"})
+    for number in range(int(count)):
+        producer.produce(
+            topic, key=f"key-{number}", value=f"value-{number}", partition=int(partition), on_delivery=delivered
+        )
+        producer.poll(0)
+    left = producer.flush(SECONDS)
+    return {"delivered": len(offsets), "offsets": sorted(offsets), "failed": failed, "left": left}
+
+
+def consume(bootstrap, topic, group, count):
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([topic])
+    messages = []
+    until = time.monotonic() + SECONDS
+    while len(messages) < int(count) and time.monotonic() < until:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            raise SystemExit(str(message.error()))
+        messages.append(message)
+    if messages:
+        consumer.commit(asynchronous=False)
+    consumer.close()
+    return [
+        {
+            "partition": message.partition(),
+            "offset": message.offset(),
+            "key": (message.key() or b"").decode("utf-8", "replace"),
+            "value": None if message.value() is None else message.value().decode("utf-8", "replace"),
+        }
+        for message in messages
+    ]
+
+
+def committed(bootstrap, topic, group, partition):
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    found = consumer.committed([TopicPartition(topic, int(partition))], timeout=SECONDS)
+    consumer.close()
+    return found[0].offset
+
+
+COMMANDS = {"list": topics, "produce": produce, "consume": consume, "committed": committed}
+
+
+def main() -> None:
+    bootstrap, command = sys.argv[1:3]
+    print(json.dumps(COMMANDS[command](bootstrap, *sys.argv[3:])))
+
+
+main()
