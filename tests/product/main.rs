@@ -4,4 +4,5 @@
 //! Never: a call into a crate of the path; what a user cannot reach is tested beside its code.
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
+mod docs;
 mod tidy;

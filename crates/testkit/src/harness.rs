@@ -261,7 +261,8 @@ pub fn read_json(mut reader: Command) -> serde_json::Value {
     let output = reader.output().expect("the reader starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{reader:?} failed\n{stderr}");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{reader:?} printed no JSON: {error}\n{stderr}"))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{reader:?} printed no JSON: {error}\n{stderr}"))
 }
 
 /// The real data set (`WEIR_ONLINE_RETAIL`, else where it usually lies), or a skip.

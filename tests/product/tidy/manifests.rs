@@ -8,8 +8,21 @@ use super::{METADATA, none, texts};
 #[test]
 fn members_stand_in_the_order_of_the_data_each_with_a_comment() {
     const ORDER: &[&str] = &[
-        "core", "project", "envelope", "stream", "broker", "source", "lake", "landing", "staging", "curated",
-        "warehouse", "operate", "cli", "testkit", "tests",
+        "core",
+        "project",
+        "envelope",
+        "stream",
+        "broker",
+        "source",
+        "lake",
+        "landing",
+        "staging",
+        "curated",
+        "warehouse",
+        "operate",
+        "cli",
+        "testkit",
+        "tests",
     ];
     let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let members: Vec<&str> =
@@ -18,10 +31,8 @@ fn members_stand_in_the_order_of_the_data_each_with_a_comment() {
     for line in members.iter().filter(|line| !line.contains('#')) {
         findings.push(format!("no comment: {line}"));
     }
-    let names: Vec<&str> = members
-        .iter()
-        .map(|line| line.split('"').nth(1).unwrap().trim_start_matches("crates/"))
-        .collect();
+    let names: Vec<&str> =
+        members.iter().map(|line| line.split('"').nth(1).unwrap().trim_start_matches("crates/")).collect();
     let expected: Vec<&str> = ORDER.iter().copied().filter(|name| names.contains(name)).collect();
     if names != expected {
         findings.push(format!("order is {names:?}, expected {expected:?}"));
@@ -53,7 +64,11 @@ fn versions_stand_only_in_the_workspace() {
             for line in text.lines() {
                 if line.starts_with('[') {
                     inside = line.contains("dependencies");
-                } else if inside && !line.trim().is_empty() && !line.contains("workspace = true") && !line.starts_with('#') {
+                } else if inside
+                    && !line.trim().is_empty()
+                    && !line.contains("workspace = true")
+                    && !line.starts_with('#')
+                {
                     findings.push(format!("{}: {line}", path.display()));
                 }
             }
@@ -70,7 +85,9 @@ fn no_dependency_is_declared_and_not_used() {
         let folder = package.manifest_path.parent().unwrap().strip_prefix(&METADATA.workspace_root).unwrap();
         let code: Vec<&String> = texts
             .iter()
-            .filter(|(path, _)| path.starts_with(folder.as_std_path()) && path.extension().is_some_and(|end| end == "rs"))
+            .filter(|(path, _)| {
+                path.starts_with(folder.as_std_path()) && path.extension().is_some_and(|end| end == "rs")
+            })
             .map(|(_, text)| text)
             .collect();
         for on in &package.dependencies {

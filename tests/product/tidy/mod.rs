@@ -39,8 +39,7 @@ fn files() -> Vec<PathBuf> {
         .unwrap();
     assert!(listed.status.success(), "git ls-files failed");
     let text = String::from_utf8(listed.stdout).unwrap();
-    let mut files: Vec<PathBuf> =
-        text.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+    let mut files: Vec<PathBuf> = text.split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
     files.retain(|path| root().join(path).is_file());
     files.sort();
     files.dedup();

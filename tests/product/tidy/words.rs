@@ -7,7 +7,8 @@ use regex::RegexBuilder;
 use super::{none, texts};
 
 /// Where the reference pipeline's trade may be named in code.
-const TRADE: &[&str] = &["pipelines", "tests", "bench", "crates/source/src/online_retail", "crates/source/src/simulate"];
+const TRADE: &[&str] =
+    &["pipelines", "tests", "bench", "crates/source/src/online_retail", "crates/source/src/simulate"];
 
 fn is_code(path: &Path) -> bool {
     path.starts_with("crates") && path.extension().is_some_and(|end| end == "rs" || end == "toml" || end == "sql")
