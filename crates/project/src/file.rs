@@ -144,9 +144,9 @@ pub struct SourceFile {
     /// Who writes the topics.
     #[expect(dead_code, reason = "the schema allows one word so far")]
     pub connector: ConnectorWord,
-    /// The connector's `topic.prefix`, e.g. `retail`.
+    /// The connector's `topic.prefix`, e.g. `library`.
     pub server: String,
-    /// The database, e.g. `RetailDB`.
+    /// The database, e.g. `Library`.
     pub database: String,
     /// The database's schema, e.g. `dbo`.
     pub schema: String,

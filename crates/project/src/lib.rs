@@ -29,6 +29,8 @@
 //! ```
 
 mod check_model;
+mod check_query;
+mod check_rule;
 mod check_settings;
 mod check_table;
 mod error;

@@ -96,6 +96,9 @@ fn timestamp(text: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use weir_core::value::decimal_text;
+
     use super::*;
 
     fn read(text: &str, kind: &str) -> Result<Value, String> {
@@ -140,6 +143,22 @@ mod tests {
             ("-", "decimal(12,3)"),
         ] {
             assert!(read(text, kind).is_err(), "{text} {kind}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_decimal_reads_back_from_its_text(unscaled in -999_999_999_999i128..=999_999_999_999, scale in 0i8..=12) {
+            let text = decimal_text(unscaled, scale);
+            let kind = ColumnType::Decimal { precision: 38, scale };
+            prop_assert_eq!(parse_literal(&text, kind), Ok(Value::Decimal(unscaled, scale)));
+        }
+
+        #[test]
+        fn no_text_makes_a_literal_panic(text in ".{0,20}") {
+            for kind in ["bit", "int", "float", "decimal(38,3)", "nvarchar(3)", "date", "datetime2(3)", "uniqueidentifier"] {
+                let _ = parse_literal(&text, kind.parse().expect("a type"));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::model::SqlFile;
 pub struct Table {
     /// Its name in the lake and the warehouse.
     pub name: TableName,
-    /// The topic that carries its changes, e.g. `retail.customer.cdc`.
+    /// The topic that carries its changes, e.g. `library.book.cdc`.
     pub topic: String,
     /// Which connector writes the topic, and what it calls the table.
     pub connector: Connector,

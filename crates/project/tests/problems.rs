@@ -360,3 +360,28 @@ fn a_secret_in_plain_text_is_refused_and_not_repeated() {
     environments/dev.yaml:6:20 W1011 `stream.client.sasl.username`: `aws-sm` references (AWS Secrets Manager) are not available yet (write `${env:NAME}` or `${file:/path}`)
     "#);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic(file in 0usize..9, cut in 0usize..200, junk in "[\\PC\n]{0,6}") {
+        let files = [
+            "weir.yaml",
+            "environments/dev.yaml",
+            "sources/library.yaml",
+            "contracts/book.yaml",
+            "contracts/loan.yaml",
+            "models/curated/dim_book.sql",
+            "models/curated/dim_book.yaml",
+            "models/curated/fact_loan.sql",
+            "models/curated/fact_loan.yaml",
+        ];
+        let pipeline = pipeline();
+        let text = fs::read_to_string(pipeline.path().join(files[file])).expect("readable");
+        let at = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
+        pipeline.write(files[file], &format!("{}{junk}{}", &text[..at], &text[at..]));
+        // Right or wrong, it ends with an answer that can be printed.
+        let _ = pipeline.problems();
+    }
+}
