@@ -5,3 +5,4 @@
 //! Never: linked into the product; it is a development dependency only.
 
 pub mod harness;
+pub mod one_build;

@@ -1,5 +1,8 @@
 //! The workspace's manifest: order, comments, one place for versions, no dependency that nobody uses.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
 use cargo_metadata::DependencyKind;
 use weir_testkit::harness::root;
 
@@ -107,4 +110,36 @@ fn mentions(text: &str, name: &str) -> bool {
         let bytes = text.as_bytes();
         !word(at.checked_sub(1).and_then(|before| bytes.get(before))) && !word(bytes.get(at + name.len()))
     })
+}
+
+#[test]
+fn programs_and_tests_are_built_from_the_same_features() {
+    let product = features("normal,build");
+    let all = features("normal,build,dev");
+    let mut findings = Vec::new();
+    for (package, sets) in &product {
+        for set in sets.difference(&all[package]) {
+            findings
+                .push(format!("{package} is built with [{set}] without tests, and with {:?} with them", all[package]));
+        }
+    }
+    none(findings);
+}
+
+/// `name version` -> every feature set that it is built with.
+fn features(edges: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let tree = Command::new("cargo")
+        .args(["tree", "--workspace", "--offline", "--prefix", "none", "--edges", edges, "--format", "{p}\t{f}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in String::from_utf8(tree.stdout).unwrap().lines() {
+        if let Some((package, features)) = line.trim_end_matches(" (*)").split_once('\t') {
+            found.entry(package.to_owned()).or_default().insert(features.to_owned());
+        }
+    }
+    assert!(found.len() > 100, "cargo tree lists {} packages only", found.len());
+    found
 }
