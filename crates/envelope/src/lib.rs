@@ -1,0 +1,29 @@
+//! Envelope: Debezium change events between Avro bytes, Arrow and JSON, with bounds.
+//!
+//! In: raw records of a topic (Confluent wire format) and the writer schemas that they name; or rows to encode.
+//! Out: Arrow batches of envelopes with `_order_key` and `_source_ts`, JSON for the warehouse, or encoded records;
+//! what cannot be decoded comes back with a [`Reject`], never as a panic and never as a wrong row.
+//! Never: a network, a clock, a value changed beyond its type's unit.
+//!
+//! Read first: [`tree`] (a writer schema, compact), then [`bounds`] (the one walk over every message), then
+//! [`decode`]; the other direction is [`schema`] and [`encode`].
+
+pub mod bounds;
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod json;
+pub mod record;
+pub mod schema;
+pub mod tree;
+pub mod values;
+
+mod convert;
+mod position;
+mod time;
+
+pub use bounds::Bounds;
+pub use decode::{Decoded, Decoder, Part};
+pub use encode::{Encoder, Event};
+pub use error::EnvelopeError;
+pub use record::{RawRecord, Reject, frame};
