@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::batch::{BadBatch, HEADER, Header, stamp};
@@ -43,15 +44,25 @@ pub(crate) struct Pending {
     dir: PathBuf,
     /// Segments that start before this offset are then flushed.
     flushed: Option<i64>,
+    failed: Arc<AtomicBool>,
 }
 
 impl Pending {
-    /// Blocks until the disk has it.
+    /// Blocks until the disk has it. After a failure nobody knows what the disk has, and a later success does
+    /// not tell: then no more segments are called flushed, and the next start checks them byte by byte.
     pub(crate) fn flush(self) -> io::Result<()> {
+        let result = self.try_flush();
+        if result.is_err() {
+            self.failed.store(true, Ordering::SeqCst);
+        }
+        result
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
         for file in &self.files {
             file.sync_data()?;
         }
-        if let Some(offset) = self.flushed {
+        if let Some(offset) = self.flushed.filter(|_| !self.failed.load(Ordering::SeqCst)) {
             crate::folder::sync_dir(&self.dir)?;
             recovery::note_flushed(&self.dir, offset)?;
         }
@@ -71,6 +82,7 @@ pub(crate) struct PartitionLog {
     epochs: Vec<(i32, i64)>,
     leader_epoch: i32,
     flushed: i64,
+    flush_failed: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }
 
@@ -88,6 +100,7 @@ impl PartitionLog {
             epochs: opened.epochs,
             leader_epoch,
             flushed: opened.flushed,
+            flush_failed: Arc::default(),
             buffer: Vec::new(),
         })
     }
@@ -246,7 +259,7 @@ impl PartitionLog {
         let base = self.segments.last().map_or(0, |s| s.base);
         let flushed = (base > self.flushed).then_some(base);
         self.flushed = base;
-        Some(Pending { files, dir: self.dir.clone(), flushed })
+        Some(Pending { files, dir: self.dir.clone(), flushed, failed: Arc::clone(&self.flush_failed) })
     }
 }
 
