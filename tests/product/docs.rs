@@ -5,11 +5,13 @@
 //! number of lines, `[..]` for any part of one; no line at all means that the output is not shown.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use regex::Regex;
 use weir_testkit::harness::{Weir, binary, root};
+
+use crate::place::copy;
 
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = Vec::new();
@@ -137,19 +139,6 @@ fn examples_do_what_they_show() {
         }
     }
     assert!(run > 0, "no page has an example that runs");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -5,4 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
 mod docs;
+mod errors;
+mod kill;
+mod path;
+mod place;
+mod readers;
 mod tidy;

@@ -2,7 +2,7 @@
 
 usage: kafka.py BOOTSTRAP list
        kafka.py BOOTSTRAP produce TOPIC PARTITION COUNT   (keys `key-<n>`, values `value-<n>`, LZ4)
-       kafka.py BOOTSTRAP consume TOPIC GROUP COUNT       (a consumer group, from the beginning, then commits)
+       kafka.py BOOTSTRAP consume TOPIC GROUP             (a consumer group, from the beginning to the end, then commits)
        kafka.py BOOTSTRAP committed TOPIC GROUP PARTITION
 """
 
@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 SECONDS = 30
@@ -41,25 +41,31 @@ def produce(bootstrap, topic, partition, count):
     return {"delivered": len(offsets), "offsets": sorted(offsets), "failed": failed, "left": left}
 
 
-def consume(bootstrap, topic, group, count):
+def consume(bootstrap, topic, group):
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
             "group.id": group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "enable.partition.eof": True,
         }
     )
     consumer.subscribe([topic])
-    messages = []
+    messages, at_end = [], set()
     until = time.monotonic() + SECONDS
-    while len(messages) < int(count) and time.monotonic() < until:
+    while not at_end or len(at_end) < len(consumer.assignment()):
+        if time.monotonic() > until:
+            raise SystemExit(f"only {sorted(at_end)} of {consumer.assignment()} came to their ends")
         message = consumer.poll(1.0)
         if message is None:
             continue
-        if message.error():
+        if message.error() and message.error().code() == KafkaError._PARTITION_EOF:
+            at_end.add(message.partition())
+        elif message.error():
             raise SystemExit(str(message.error()))
-        messages.append(message)
+        else:
+            messages.append(message)
     if messages:
         consumer.commit(asynchronous=False)
     consumer.close()

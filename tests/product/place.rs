@@ -1,0 +1,124 @@
+//! A fresh place for a test: a folder with a pipeline of its own and the folder of the embedded parts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use weir_testkit::harness::{Outcome, Weir, root};
+
+/// Removed with everything in it when dropped.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// With a copy of a pipeline, named from the root.
+    pub fn with(pipeline: &str) -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        copy(&root().join(pipeline), &place.pipeline());
+        place
+    }
+
+    /// The reference pipeline.
+    pub fn reference() -> Self {
+        Self::with("pipelines/retail")
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn pipeline(&self) -> PathBuf {
+        self.path().join("pipeline")
+    }
+
+    /// The folder of the embedded parts.
+    pub fn parts(&self) -> PathBuf {
+        self.path().join("parts")
+    }
+
+    /// The lake that `weir` makes for the environment dev.
+    pub fn lake(&self) -> PathBuf {
+        self.pipeline().join(".weir/lake")
+    }
+
+    /// Writes a file of the pipeline anew, changed by `edit`.
+    pub fn edit(&self, file: &str, edit: impl FnOnce(String) -> String) {
+        let path = self.pipeline().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let changed = edit(text.clone());
+        assert_ne!(text, changed, "the edit of {file} changed nothing");
+        std::fs::write(path, changed).unwrap();
+    }
+
+    /// A call of `weir` on this pipeline and folder, not yet started.
+    pub fn weir(&self, args: &[&str]) -> Weir {
+        let (pipeline, parts) = (self.pipeline(), self.parts());
+        let mut all = vec!["-p", pipeline.to_str().unwrap(), "-d", parts.to_str().unwrap()];
+        all.extend(args);
+        Weir::new(all).dir(self.path())
+    }
+
+    /// Runs a call that must succeed.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Outcome {
+        self.weir(args).run().expect_code(0)
+    }
+
+    /// Rows of a call's JSON, which must succeed.
+    #[track_caller]
+    pub fn rows(&self, args: &[&str]) -> Vec<Value> {
+        let outcome = self.run(&[&["-o", "json"], args].concat());
+        let parsed: Value = serde_json::from_str(&outcome.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n--- stdout\n{}", outcome.stdout));
+        parsed.as_array().expect("a listing is an array").clone()
+    }
+
+    /// Rows of a query on the warehouse.
+    #[track_caller]
+    pub fn sql(&self, query: &str) -> Vec<Value> {
+        self.rows(&["sql", query])
+    }
+
+    /// The only value of a query that gives one, as text.
+    #[track_caller]
+    pub fn value(&self, query: &str) -> String {
+        let rows = self.sql(query);
+        let row = rows.first().and_then(Value::as_object).expect("the query gives a row");
+        text(row.values().next().expect("the row has a value"))
+    }
+
+    /// Names of all files below the lake.
+    pub fn lake_files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.lake(), self.parts().join("lake")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found
+    }
+}
+
+/// A JSON value as text, without the quotes of a string.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Copies a folder with everything in it, but not what Weir keeps in `.weir`.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() == ".weir" {
+            continue;
+        }
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
