@@ -381,9 +381,10 @@ const POWERS_OF_TEN: [u128; 39] = {
     powers
 };
 
-/// Two's-complement big-endian bytes as a number; none is 0, and too many are allowed when they repeat the sign.
+/// Two's-complement big-endian bytes as a number; more than 16 are allowed when they repeat the sign. No byte is no
+/// number, as in Java.
 pub(crate) fn unscaled(bytes: &[u8]) -> Option<i128> {
-    let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) { 0xff } else { 0 };
+    let sign = if bytes.first()? & 0x80 != 0 { 0xff } else { 0 };
     let bytes = if bytes.len() > 16 {
         let (extra, kept) = bytes.split_at(bytes.len() - 16);
         if extra.iter().any(|byte| *byte != sign) || (kept[0] ^ sign) & 0x80 != 0 {

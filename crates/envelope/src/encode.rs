@@ -370,7 +370,7 @@ mod tests {
         fn an_lsn_is_written_as_its_text(bytes in any::<[u8; 10]>()) {
             let mut out = Vec::new();
             push_lsn(&mut out, Lsn(bytes));
-            prop_assert_eq!(&out[1..], Lsn(bytes).to_string().as_bytes());
+            prop_assert_eq!(String::from_utf8(out[1..].to_vec()).unwrap(), Lsn(bytes).to_string());
             prop_assert_eq!(out[0], 44);
         }
     }

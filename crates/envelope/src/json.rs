@@ -79,8 +79,16 @@ fn push(cursor: &mut Cursor<'_>, node: &Node, out: &mut Vec<u8>) -> Result<(), R
             push_text(out, word);
         }
         Node::Record(record) if record.is_variable_decimal => {
-            let scale = i8::try_from(cursor.int()?).map_err(|_| Reject::BadDecimal)?;
-            push_decimal(out, unscaled(cursor.bytes()?).ok_or(Reject::BadDecimal)?, scale);
+            let (scale, value) = (cursor.int()?, cursor.bytes()?);
+            match (unscaled(value), i8::try_from(scale)) {
+                (Some(unscaled), Ok(scale)) => push_decimal(out, unscaled, scale),
+                // More digits than a warehouse has: kept as its two parts.
+                _ => {
+                    write!(out, "{{\"scale\":{scale},\"value\":\"").expect("writing to a vector does not fail");
+                    push_hex(out, value);
+                    out.extend_from_slice(b"\"}");
+                }
+            }
         }
         Node::Record(record) => push_record(cursor, record, out)?,
         Node::Array(item) => {

@@ -19,6 +19,7 @@ pub mod tree;
 pub mod values;
 
 mod convert;
+mod parse;
 mod position;
 mod time;
 
@@ -27,3 +28,6 @@ pub use decode::{Decoded, Decoder, Part};
 pub use encode::{Encoder, Event};
 pub use error::EnvelopeError;
 pub use record::{RawRecord, Reject, frame};
+
+#[cfg(test)]
+mod tests;

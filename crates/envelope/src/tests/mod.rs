@@ -1,0 +1,7 @@
+//! Tests that hold the crate to Debezium's own bytes and to a second Avro implementation.
+
+mod agreement;
+mod damage;
+mod fixtures;
+mod generated;
+mod rows;
