@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::connection::{Connection, REQUEST};
 use crate::error::StreamError;
+
+const RETENTION: &str = "retention.ms";
 
 /// A topic and its number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +49,13 @@ impl Admin {
         Ok(topics)
     }
 
-    /// Makes the topic unless it is there; one that is there must have as many partitions.
+    /// Makes the topic unless it is there; one that is there must have as many partitions, and keeps its records for
+    /// at least as long afterwards. Never shortens what a topic keeps: that would delete records.
     /// Retention counts from arrival: the broker stamps each record. Replication is the cluster's default.
     pub async fn ensure_topic(&self, name: &str, partitions: i32, retention: Duration) -> Result<(), StreamError> {
         let milliseconds = retention.as_millis().to_string();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
-            .set("retention.ms", &milliseconds)
+            .set(RETENTION, &milliseconds)
             .set("message.timestamp.type", "LogAppendTime")
             .set("cleanup.policy", "delete");
         let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
@@ -59,7 +64,10 @@ impl Admin {
         for answer in answers {
             match answer {
                 Ok(_) => {}
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return self.compare(name, partitions),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                    self.compare(name, partitions)?;
+                    self.lengthen(name, retention).await?;
+                }
                 Err((_, code)) => {
                     let source = KafkaError::AdminOp(code);
                     return Err(StreamError::topic("create", name, &self.brokers, source));
@@ -76,6 +84,46 @@ impl Admin {
         } else {
             Err(StreamError::Partitions { topic: name.to_owned(), found, wanted })
         }
+    }
+
+    /// Raises an existing topic's retention to the wanted one.
+    async fn lengthen(&self, name: &str, wanted: Duration) -> Result<(), StreamError> {
+        let wanted = i64::try_from(wanted.as_millis()).unwrap_or(i64::MAX);
+        let found = self.settings(name).await?;
+        let kept = found.get(RETENTION).and_then(|entry| entry.value.as_deref()).and_then(|value| value.parse().ok());
+        match kept {
+            // Below 0 is for ever.
+            Some(kept) if (0..wanted).contains(&kept) => {}
+            Some(kept) if kept != wanted => {
+                tracing::warn!(topic = name, kept, wanted, "the topic keeps records for longer than the project says");
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        // The request replaces all settings of the topic: those that were set go along.
+        let milliseconds = wanted.to_string();
+        let mut change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(RETENTION, &milliseconds);
+        for entry in &found.entries {
+            if let (ConfigSource::DynamicTopic, Some(value)) = (&entry.source, &entry.value)
+                && entry.name != RETENTION
+            {
+                change = change.set(&entry.name, value);
+            }
+        }
+        let failed = |source| StreamError::topic("lengthen the retention of", name, &self.brokers, source);
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        for answer in self.inner.alter_configs([&change], &options).await.map_err(failed)? {
+            answer.map_err(|(_, code)| failed(KafkaError::AdminOp(code)))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn settings(&self, name: &str) -> Result<ConfigResource, StreamError> {
+        let failed = |source| StreamError::topic("describe", name, &self.brokers, source);
+        let options = AdminOptions::new().request_timeout(Some(REQUEST));
+        let answers = self.inner.describe_configs([&ResourceSpecifier::Topic(name)], &options).await.map_err(failed)?;
+        let answer = answers.into_iter().next().unwrap_or(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
+        answer.map_err(|code| failed(KafkaError::AdminOp(code)))
     }
 
     /// Deletes a topic with all its records.

@@ -1,5 +1,6 @@
 //! Reads a topic from given offsets on. Positions are the caller's: no group, no commit, no reset.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -27,6 +28,8 @@ pub struct Consumer {
     topic: String,
     brokers: String,
     started: Vec<(i32, Start)>,
+    /// An error that came behind records: they are handed over first, then it is.
+    pending: Mutex<Option<KafkaError>>,
 }
 
 impl Consumer {
@@ -45,7 +48,13 @@ impl Consumer {
             ("queued.max.messages.kbytes", "65536"),
         ]);
         let inner: BaseConsumer = config.create().map_err(|source| StreamError::Settings { source })?;
-        Ok(Self { inner, topic: topic.to_owned(), brokers: connection.brokers().to_owned(), started: Vec::new() })
+        Ok(Self {
+            inner,
+            topic: topic.to_owned(),
+            brokers: connection.brokers().to_owned(),
+            started: Vec::new(),
+            pending: Mutex::new(None),
+        })
     }
 
     /// The topic.
@@ -90,17 +99,20 @@ impl Consumer {
                 Start::At(offset) => Offset::Offset(*offset),
                 Start::Earliest => Offset::Beginning,
             };
-            list.add_partition_offset(&self.topic, *partition, offset)
-                .map_err(|source| self.failed("read", source))?;
+            list.add_partition_offset(&self.topic, *partition, offset).map_err(|source| self.failed("read", source))?;
         }
         self.inner.assign(&list).map_err(|source| self.failed("read", source))?;
         self.started = starts.to_vec();
+        *self.pending.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
     /// The next records: returns when there are `max_records` or `max_bytes` of them, or after `max_wait`.
-    /// An empty batch means that nothing came.
+    /// An empty batch means that nothing came. An error skips no record: what came before it is handed over first.
     pub fn poll_batch(&self, max_records: usize, max_bytes: usize, max_wait: Duration) -> Result<Batch, StreamError> {
+        if let Some(source) = self.pending().take() {
+            return Err(self.explained(source));
+        }
         let end = Instant::now() + max_wait;
         let mut batch = Batch::default();
         while batch.len() < max_records && batch.bytes() < max_bytes {
@@ -109,26 +121,41 @@ impl Consumer {
                 None if left.is_zero() => break,
                 None => {}
                 Some(Ok(message)) => push(&mut batch, &message),
-                Some(Err(source)) => return self.interrupted(batch, source),
+                // librdkafka reconnects by itself; the caller sees a short batch and asks again.
+                Some(Err(source)) if is_passing(&source) => break,
+                Some(Err(source)) if batch.is_empty() => return Err(self.explained(source)),
+                Some(Err(source)) => {
+                    *self.pending() = Some(source);
+                    break;
+                }
             }
         }
         Ok(batch)
     }
 
-    /// An error in the middle of a batch: what came before it is handed over if it can come again.
-    fn interrupted(&self, batch: Batch, source: KafkaError) -> Result<Batch, StreamError> {
+    fn pending(&self) -> std::sync::MutexGuard<'_, Option<KafkaError>> {
+        // What is inside is whole after a panic elsewhere.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn explained(&self, source: KafkaError) -> StreamError {
         match source.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(self.gap(source)),
-            // librdkafka reconnects by itself; the caller sees a short batch and asks again.
-            Some(RDKafkaErrorCode::BrokerTransportFailure) => Ok(batch),
-            _ => Err(self.failed("read", source)),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => self.gap(source),
+            _ => self.failed("read", source),
         }
     }
 
-    /// Names the partition whose start lies outside of what is held.
+    /// Names the partition whose next record lies outside of what is held.
     fn gap(&self, source: KafkaError) -> StreamError {
+        let positions = self.inner.position().unwrap_or_default();
         for (partition, start) in &self.started {
-            let (Start::At(wanted), Ok((low, high))) = (*start, self.watermarks(*partition)) else { continue };
+            let reached = positions.find_partition(&self.topic, *partition).map(|element| element.offset());
+            let wanted = match (reached, start) {
+                (Some(Offset::Offset(next)), _) => next,
+                (_, Start::At(offset)) => *offset,
+                (_, Start::Earliest) => continue,
+            };
+            let Ok((low, high)) = self.watermarks(*partition) else { continue };
             if wanted < low || wanted > high {
                 return StreamError::OffsetGone { topic: self.topic.clone(), partition: *partition, wanted, low, high };
             }
@@ -139,6 +166,11 @@ impl Consumer {
     fn failed(&self, action: &'static str, source: KafkaError) -> StreamError {
         StreamError::topic(action, &self.topic, &self.brokers, source)
     }
+}
+
+/// A connection that broke and comes back.
+fn is_passing(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
 }
 
 fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {

@@ -99,7 +99,12 @@ impl StreamError {
     /// The error of a request about a topic: an outage where nobody answered.
     pub(crate) fn topic(action: &'static str, topic: &str, brokers: &str, source: KafkaError) -> Self {
         use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve, TimedOutQueue};
-        match source.rdkafka_error_code() {
+        let code = match &source {
+            // rdkafka gives no code for this variant.
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        match code {
             Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve | TimedOutQueue) => {
                 Self::Unreachable { brokers: brokers.to_owned(), source }
             }

@@ -27,3 +27,6 @@ pub use error::StreamError;
 pub use producer::{Header, Producer};
 pub use registry::Registry;
 pub use topic_id::TopicId;
+
+#[cfg(test)]
+mod tests;

@@ -57,9 +57,8 @@ impl Producer {
             ("queue.buffering.max.kbytes", "131072"),
             ("message.max.bytes", "16777216"),
         ]);
-        let inner = config
-            .create_with_context(Deliveries::default())
-            .map_err(|source| StreamError::Settings { source })?;
+        let inner =
+            config.create_with_context(Deliveries::default()).map_err(|source| StreamError::Settings { source })?;
         Ok(Self { inner, brokers: connection.brokers().to_owned() })
     }
 

@@ -46,10 +46,8 @@ struct Refusal {
 impl Registry {
     /// `url` without a final slash, e.g. `http://127.0.0.1:8081`. Nothing is asked yet.
     pub fn new(url: impl Into<Arc<str>>) -> Self {
-        let config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(10)))
-            .http_status_as_error(false)
-            .build();
+        let config =
+            Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).http_status_as_error(false).build();
         Self { url: url.into(), agent: Agent::new_with_config(config), schemas: Arc::default() }
     }
 

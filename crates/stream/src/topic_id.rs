@@ -52,8 +52,10 @@ pub fn topic_id<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Top
     // SAFETY: `handle` lives as long as `client`; `names` and `name` outlive the call that copies them; every
     // object is freed by its `Owned`; what is read from the event is copied before the event is freed.
     unsafe {
-        let collection =
-            Owned(rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1), rd::rd_kafka_TopicCollection_destroy);
+        let collection = Owned(
+            rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1),
+            rd::rd_kafka_TopicCollection_destroy,
+        );
         let options = Owned(
             rd::rd_kafka_AdminOptions_new(handle, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS),
             rd::rd_kafka_AdminOptions_destroy,
