@@ -7,6 +7,17 @@
 //!
 //! Read first: [`tree`] (a writer schema, compact), then [`bounds`] (the one walk over every message), then
 //! [`decode`]; the other direction is [`schema`] and [`encode`].
+//!
+//! ```
+//! use weir_envelope::{Decoder, RawRecord, Reject, frame};
+//!
+//! let value = [0, 0, 0, 0, 7, 2];
+//! assert_eq!(frame(&value), Ok((7, &[2][..])));
+//! assert_eq!(frame(b"{}"), Err(Reject::WrongMagic));
+//!
+//! let record = RawRecord { partition: 0, offset: 0, timestamp_ms: 0, key: None, value: Some(&value) };
+//! assert_eq!(Decoder::default().schema_ids_needed(&[record]), [7]);
+//! ```
 
 pub mod bounds;
 pub mod decode;

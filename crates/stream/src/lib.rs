@@ -8,6 +8,20 @@
 //! All calls block: an async caller runs them on a blocking thread.
 //!
 //! Read first: [`Consumer::poll_batch`], then [`Producer`], [`Admin`] and [`Registry`].
+//!
+//! ```no_run
+//! # use std::{collections::BTreeMap, time::Duration};
+//! # fn example() -> Result<(), weir_stream::StreamError> {
+//! use weir_stream::{Connection, Consumer, Start};
+//!
+//! let mut consumer = Consumer::new(&Connection::new("127.0.0.1:9092", BTreeMap::new()), "shop.customer.cdc")?;
+//! consumer.assign(&[(0, Start::At(42))])?;
+//! for record in consumer.poll_batch(1000, 1 << 20, Duration::from_secs(1))?.records() {
+//!     println!("{} {:?}", record.offset, record.value.map(<[u8]>::len));
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod admin;
 mod batch;
