@@ -1,0 +1,7 @@
+//! The engine against the reference star, and by name against the cases that break such engines.
+
+mod fixture;
+mod hard_cases;
+mod pure;
+mod speed;
+mod whole;
