@@ -4,6 +4,7 @@
 //! its WHERE moves into `_op`: a row that the model leaves out is, for the model, a delete. Otherwise an update
 //! that makes a row leave would leave the old row behind.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -158,6 +159,24 @@ pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
         select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name))));
     }
     Ok(query.to_string())
+}
+
+/// Output columns that are a source column and nothing else, with that column's name.
+pub(crate) fn plain_columns(text: &str) -> HashMap<String, String> {
+    let Ok(mut statements) = Parser::parse_sql(&GenericDialect {}, text) else { return HashMap::new() };
+    let Some(Statement::Query(query)) = statements.pop() else { return HashMap::new() };
+    let SetExpr::Select(select) = *query.body else { return HashMap::new() };
+    let last = |expr: &Expr| match expr {
+        Expr::Identifier(ident) => Some(ident.value.clone()),
+        Expr::CompoundIdentifier(parts) => parts.last().map(|ident| ident.value.clone()),
+        _ => None,
+    };
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => last(expr).map(|column| (column.clone(), column)),
+        SelectItem::ExprWithAlias { expr, alias } => last(expr).map(|column| (alias.value.clone(), column)),
+        _ => None,
+    };
+    select.projection.iter().filter_map(item).collect()
 }
 
 /// A session in which `staging.<table>` streams these rows once.

@@ -16,6 +16,7 @@ use weir_project::{Model, ModelKind, Project};
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
 use crate::layout::{arrow_type, history_name, history_schema, table_schema};
+use crate::query::plain_columns;
 
 /// Position under which a table keeps the hash of the model that it was built with.
 const DEFINITION: &str = "weir:curated:definition";
@@ -125,8 +126,10 @@ impl Room {
     /// any that is not a plain, untagged column of the source.
     pub fn shown(&self, model: &Model, keys: &[ArrayRef], rows: impl Iterator<Item = usize>) -> Vec<String> {
         let source = model.source.as_ref().and_then(|name| self.sources.iter().find(|table| table.name == *name));
+        let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
         let plain = |name: &weir_core::name::Identifier| {
-            source.is_some_and(|table| table.column(name.as_str()).is_some() && !table.pii.contains(name))
+            let column = columns.get(name.as_str()).and_then(|column| source?.column(column));
+            column.is_some_and(|column| source.is_some_and(|table| !table.pii.contains(&column.name)))
         };
         if !model.key.iter().all(plain) {
             return vec!["(personal)".to_owned()];

@@ -43,7 +43,7 @@ pub fn star(
     project: Projection<'_>,
 ) -> BTreeMap<ModelName, Vec<Row>> {
     let nothing = Vec::new();
-    let histories: BTreeMap<&ModelName, BTreeMap<Row, Vec<Event>>> = models
+    let histories: Histories<'_> = models
         .iter()
         .filter_map(|model| {
             let source = model.source.as_ref()?;
@@ -64,9 +64,9 @@ pub fn star(
     tables
 }
 
-/// The events of every business key, repeats left out, in order, with the time at which they take effect.
-fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> BTreeMap<Row, Vec<Event>> {
-    let mut keys: BTreeMap<Row, Vec<Event>> = BTreeMap::new();
+/// What a model makes of its source's changes.
+fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> History {
+    let History { mut keys, mut deliveries } = History::default();
     for change in changes {
         let projected = project(model, change);
         // A row that the model leaves out is a row that the model does not have any more.
@@ -77,6 +77,7 @@ fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> BTreeM
             continue;
         }
         let event = Event { op, order_key: change.order_key.clone(), source_ts: change.source_ts, row, at: 0 };
+        deliveries.push(event.clone());
         let events = keys.entry(key).or_default();
         match events.iter_mut().find(|known| known.op == event.op && known.order_key == event.order_key) {
             Some(known) => {
@@ -95,7 +96,7 @@ fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> BTreeM
             event.at = latest;
         }
     }
-    keys
+    History { keys, deliveries }
 }
 
 /// The row of a change that the model's WHERE leaves out: asked for again as a delete, which it amounts to.
@@ -104,7 +105,16 @@ fn key_only(model: &Model, change: &Change, project: Projection<'_>) -> Option<R
     project(model, &delete)
 }
 
-type Histories<'a> = BTreeMap<&'a ModelName, BTreeMap<Row, Vec<Event>>>;
+/// What one model has seen.
+#[derive(Default)]
+struct History {
+    /// The events of every business key, repeats left out, in order, with the time at which they take effect.
+    keys: BTreeMap<Row, Vec<Event>>,
+    /// Every delivery, for what deliveries mention: also one that lost against another of its identity.
+    deliveries: Vec<Event>,
+}
+
+type Histories<'a> = BTreeMap<&'a ModelName, History>;
 
 /// A version: when it holds, its surrogate key, and its row in table order.
 struct Version {
@@ -117,7 +127,7 @@ fn dimension(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<
     let columns = model.columns.len();
     let mut rows = vec![member(UNKNOWN, vec![Value::Null; columns], false)];
     let mut known = BTreeSet::new();
-    for (key, events) in &histories[&model.name] {
+    for (key, events) in &histories[&model.name].keys {
         let versions = versions(model, key, events);
         if !versions.is_empty() {
             known.insert(key.clone());
@@ -149,7 +159,7 @@ fn referenced(dimension: &ModelName, models: &[Model], histories: &Histories<'_>
     for fact in models {
         let ModelKind::Fact { dimensions, .. } = &fact.kind else { continue };
         for pointer in dimensions.iter().filter(|pointer| pointer.dimension == *dimension) {
-            for event in histories[&fact.name].values().flatten() {
+            for event in &histories[&fact.name].deliveries {
                 let key = pick(fact, pointer, &event.row);
                 if event.op != Op::Delete && !key.iter().any(Value::is_null) {
                     keys.insert(key);
@@ -233,6 +243,7 @@ fn fact(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> 
         .map(|pointer| {
             let dimension = models.iter().find(|m| m.name == pointer.dimension).expect("a model of the project");
             histories[&pointer.dimension]
+                .keys
                 .iter()
                 .map(|(key, events)| {
                     (key, versions(dimension, key, events).iter().map(|v| (v.from, v.surrogate)).collect())
@@ -242,7 +253,7 @@ fn fact(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> 
         .collect();
 
     let mut rows = Vec::new();
-    for events in histories[&model.name].values() {
+    for events in histories[&model.name].keys.values() {
         let newest = events.last().expect("a key has an event");
         if newest.op == Op::Delete {
             continue;
@@ -303,7 +314,7 @@ fn calendar(models: &[Model], histories: &Histories<'_>) -> Vec<Row> {
     let mut used = BTreeSet::new();
     for model in models {
         let ModelKind::Fact { date_keys, .. } = &model.kind else { continue };
-        for event in histories[&model.name].values().flatten().filter(|event| event.op != Op::Delete) {
+        for event in histories[&model.name].deliveries.iter().filter(|event| event.op != Op::Delete) {
             used.extend(
                 date_keys.iter().filter_map(|k| day(&value(model, k.from.as_str(), &event.row))).map(|d| d.year()),
             );
