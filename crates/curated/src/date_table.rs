@@ -13,7 +13,7 @@ use crate::change_set::Writer;
 use crate::error::{CuratedError, of};
 use crate::report::TableReport;
 use crate::room::Room;
-use crate::table_commit::commit;
+use crate::table_commit::{Outcome, commit};
 
 /// Adds what `mentioned` years need.
 pub(crate) async fn build(
@@ -34,7 +34,8 @@ pub(crate) async fn build(
         let file = NewFile { partition: Partition::None, batches: vec![rows], tags: BTreeMap::new() };
         rewritten.add.push(table.write_file(file).await?);
     }
-    let report = commit(room, model, &mut table, None, Vec::new(), rewritten, change_set).await?;
+    let report =
+        commit(room, model, &mut table, None, Outcome { positions: Vec::new(), rewritten, change_set }).await?;
     Ok((table, report))
 }
 

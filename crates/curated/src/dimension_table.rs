@@ -23,7 +23,7 @@ use crate::layout::DIMENSION_TAIL;
 use crate::mention::{Keys, ever_mentioned, pick, together};
 use crate::report::TableReport;
 use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
-use crate::table_commit::commit;
+use crate::table_commit::{Outcome, commit};
 
 /// Buckets that are computed at the same time.
 pub(crate) const AT_ONCE: usize = 2;
@@ -94,7 +94,7 @@ pub(crate) async fn build(
     refuse_collisions(model, &table, &fresh).await?;
     change_set.moved(&moved).await?;
     let positions = vec![(input, history.version())];
-    let report = commit(room, model, &mut table, Some(history), positions, rewritten, change_set).await?;
+    let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
     Ok((table, report))
 }
 

@@ -38,16 +38,15 @@ pub enum CuratedError {
         source: Box<DataFusionError>,
     },
     /// The query's output does not fit a declared column.
-    #[error("column `{column}` of model `{model}` is declared as {declared}, and its query gives {given}")]
+    #[error(
+        "column `{}` of model `{model}` is declared as {}, and its query gives {}",
+        misfit.column, misfit.declared, misfit.given
+    )]
     Column {
         /// The model.
         model: ModelName,
-        /// The column.
-        column: String,
-        /// The declared type.
-        declared: String,
-        /// The type that the query gives, or that it gives no such column.
-        given: String,
+        /// What does not fit.
+        misfit: Box<Misfit>,
         /// What the cast said, when the types fit and a value did not.
         source: Option<ArrowError>,
     },
@@ -123,6 +122,17 @@ pub enum CuratedError {
         /// What the runtime said.
         source: tokio::task::JoinError,
     },
+}
+
+/// A declared column and what a query gives for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The column.
+    pub column: String,
+    /// The declared type.
+    pub declared: String,
+    /// The type that the query gives, or that it gives no such column.
+    pub given: String,
 }
 
 impl Diagnose for CuratedError {

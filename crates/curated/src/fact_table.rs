@@ -23,7 +23,7 @@ use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::report::TableReport;
 use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
-use crate::table_commit::commit;
+use crate::table_commit::{Outcome, commit};
 
 /// Builds a fact table.
 pub(crate) async fn build(
@@ -44,8 +44,7 @@ pub(crate) async fn build(
 
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
-    let jobs =
-        touched.into_iter().map(|(bucket, touched)| one_bucket(room, model, history, indexes, &table, bucket, touched));
+    let jobs = touched.into_iter().map(|bucket| one_bucket(room, model, history, indexes, &table, bucket));
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
@@ -61,7 +60,7 @@ pub(crate) async fn build(
             positions.push((of_curated(pointer.dimension.as_str()), index.table().version()));
         }
     }
-    let report = commit(room, model, &mut table, Some(history), positions, rewritten, change_set).await?;
+    let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
     Ok((table, report))
 }
 
@@ -134,15 +133,13 @@ struct Done {
     deletes: RecordBatch,
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one bucket's job, named at its only call")]
 async fn one_bucket(
     room: &Room,
     model: &Model,
     history: &Table,
     indexes: &Indexes,
     table: &Table,
-    bucket: u16,
-    touched: Touched,
+    (bucket, touched): (u16, Touched),
 ) -> Result<Done, CuratedError> {
     let plan = plan(room, model, history, indexes, table, (bucket, touched)).await?;
     let (upserts, deletes) = (plan.upserts().map_err(of(&model.name))?, plan.deletes().map_err(of(&model.name))?);

@@ -178,12 +178,12 @@ fn point(
     let rows = encoded(keys)?;
     let hashes = crate::key::key_hashes(keys);
     let mut out = Vec::with_capacity(event_time.len());
-    for row in 0..event_time.len() {
+    for (row, hash) in hashes.into_iter().enumerate() {
         if !complete(keys, row) {
             out.push(UNKNOWN);
             continue;
         }
-        let timeline = lookup.timeline(dimension, rows.row(row).data(), hashes[row]);
+        let timeline = lookup.timeline(dimension, rows.row(row).data(), hash);
         out.push(timeline.and_then(|timeline| timeline.at(event_time.value(row))).unwrap_or_else(|| {
             unresolved.push(Unresolved { dimension, row });
             UNKNOWN

@@ -39,6 +39,6 @@ mod tests;
 
 pub use build::build;
 pub use check::{Violation, check};
-pub use error::CuratedError;
+pub use error::{CuratedError, Misfit};
 pub use publish::{latest, read as publication};
 pub use report::{BuildReport, TableReport};

@@ -2,7 +2,8 @@
 //!
 //! A key that any change ever of any fact pointed to, and that has no version of its own, has an inferred
 //! member. "Ever" makes this a function of the set of changes that only grows: how changes were cut into
-//! builds, or that a fact was corrected or deleted since, does not matter.
+//! builds, or that a fact was corrected or deleted since, does not matter. It counts deliveries: should two come
+//! with one identity and different contents, both mention.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

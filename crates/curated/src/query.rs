@@ -28,7 +28,7 @@ use futures::StreamExt;
 use weir_lake::{Batches, DataFile, Lake, Table};
 use weir_project::{Model, SqlFile};
 
-use crate::error::CuratedError;
+use crate::error::{CuratedError, Misfit};
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, history_schema};
 
 /// Small hour files are put together to batches of this size before they are computed on.
@@ -104,9 +104,11 @@ impl Running<'_> {
         for field in self.schema.fields() {
             let misfit = |given: String, source| CuratedError::Column {
                 model: self.model.name.clone(),
-                column: field.name().clone(),
-                declared: self.declared_type(field.name(), field.data_type()),
-                given,
+                misfit: Box::new(Misfit {
+                    column: field.name().clone(),
+                    declared: self.declared_type(field.name(), field.data_type()),
+                    given,
+                }),
                 source,
             };
             let column = batch.column_by_name(field.name()).ok_or_else(|| misfit("no such column".into(), None))?;

@@ -10,16 +10,25 @@ use crate::error::CuratedError;
 use crate::report::TableReport;
 use crate::room::{Room, of_staging};
 
+/// What a build found for one table.
+pub(crate) struct Outcome {
+    /// Where it stands in its inputs now.
+    pub positions: Vec<(String, i64)>,
+    /// Files.
+    pub rewritten: Rewritten,
+    /// The same as rows to load.
+    pub change_set: Writer,
+}
+
 /// Commits what was written; does nothing when there is neither a row nor a position to keep.
 pub(crate) async fn commit(
     room: &Room,
     model: &Model,
     table: &mut Table,
     history: Option<&Table>,
-    mut positions: Vec<(String, i64)>,
-    rewritten: Rewritten,
-    change_set: Writer,
+    outcome: Outcome,
 ) -> Result<TableReport, CuratedError> {
+    let Outcome { mut positions, rewritten, change_set } = outcome;
     // How far the history had gone into staging stands beside the rows that follow from it.
     if let Some((source, history)) = model.source.as_ref().zip(history) {
         let name = of_staging(source.as_str());

@@ -201,6 +201,7 @@ pub fn shop(order: u32, op: Op, ts: i64, key: (&str, i64), row: (&str, &str, &st
 }
 
 /// A change of `visit`: order, operation, commit time; id; shop; state; when.
+#[allow(clippy::too_many_arguments, reason = "one line of a test table")]
 pub fn visit(
     order: u32,
     op: Op,

@@ -63,7 +63,7 @@ fn star(dimension: &Model, changes: &[Change]) -> BTreeMap<String, Vec<Row>> {
     for fact in &facts {
         let spec = crate::facts::spec(fact).expect("a spec").expect("a fact");
         let rows_of = history(fact, changes);
-        let found = crate::facts::wanted(fact, &spec, &rows_of, &[types.clone()], &lines).expect("rows");
+        let found = crate::facts::wanted(fact, &spec, &rows_of, std::slice::from_ref(&types), &lines).expect("rows");
         assert_eq!(found.unresolved, [], "every fact key resolves");
         out.insert(fact.name.to_string(), rows(&[found.rows]));
     }
