@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Table};
@@ -68,14 +69,17 @@ pub(crate) async fn build(
     let mut rewritten = Rewritten::default();
     let mut moved: Vec<u64> = Vec::new();
     let mut fresh: HashSet<i64> = HashSet::new();
-    let work: Vec<(u16, Touched, Vec<ArrayRef>)> = buckets
-        .into_iter()
-        .map(|b| (b, touched.remove(&b).unwrap_or_else(Touched::none), mentions.remove(&b).unwrap_or_default()))
-        .collect();
-    let jobs = work.into_iter().map(|(bucket, touched, mentions)| {
-        let unknown = (first && bucket == unknown_bucket).then(|| unknown.clone());
-        one_bucket(room, model, histories, &table, Job { bucket, touched, mentions, unknown })
-    });
+    // Boxed one by one: a closure over them would not be `Send` for every lifetime.
+    let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
+    for bucket in buckets {
+        let job = Job {
+            bucket,
+            touched: touched.remove(&bucket).unwrap_or_else(Touched::none),
+            mentions: mentions.remove(&bucket).unwrap_or_default(),
+            unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
+        };
+        jobs.push(one_bucket(room, model, histories, &table, job).boxed());
+    }
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;

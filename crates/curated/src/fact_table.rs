@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use arrow::array::RecordBatch;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_lake::{DataFile, Partition, Table};
 use weir_project::Model;
@@ -44,7 +45,10 @@ pub(crate) async fn build(
 
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
-    let jobs = touched.into_iter().map(|bucket| one_bucket(room, model, history, indexes, &table, bucket));
+    let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
+    for (bucket, touched) in touched {
+        jobs.push(one_bucket(room, model, history, indexes, &table, (bucket, touched)).boxed());
+    }
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;

@@ -3,5 +3,6 @@
 mod fixture;
 mod hard_cases;
 mod pure;
+mod reference;
 mod speed;
 mod whole;
