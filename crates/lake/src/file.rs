@@ -130,6 +130,15 @@ impl DataFile {
         }
     }
 
+    /// Whether one of these order keys (bytes, sorted) lies between the file's smallest and largest.
+    /// True where the file's writer said nothing.
+    pub fn may_hold_any(&self, sorted: &[&[u8]]) -> bool {
+        let bytes = |name: &str| self.tag(name).and_then(unhex);
+        let (Some(low), Some(high)) = (bytes(crate::MIN_ORDER_KEY), bytes(crate::MAX_ORDER_KEY)) else { return true };
+        let at = sorted.partition_point(|key| *key < low.as_slice());
+        sorted.get(at).is_some_and(|key| *key <= high.as_slice())
+    }
+
     pub(crate) fn of_add(add: &Add) -> Option<Self> {
         let stats: Option<serde_json::Value> = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let rows = stats.as_ref().and_then(|stats| stats.get("numRecords")).and_then(serde_json::Value::as_u64);
@@ -172,6 +181,11 @@ impl DataFile {
     }
 }
 
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
 /// A data file to be written: batches of one schema, all for one folder.
 #[derive(Debug, Clone)]
 pub struct NewFile {
@@ -186,6 +200,26 @@ pub struct NewFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_passed_over_when_no_order_key_lies_in_its_range() {
+        let tags = [(crate::MIN_ORDER_KEY, "0a10"), (crate::MAX_ORDER_KEY, "0a20")];
+        let tags = tags.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        let file = |tags| DataFile {
+            path: "x".into(),
+            partition: Partition::None,
+            size: 1,
+            rows: 1,
+            modified: 0,
+            tags,
+            stats: None,
+        };
+        let tagged = file(tags);
+        assert!(tagged.may_hold_any(&[b"\x0a\x01", b"\x0a\x20", b"\x0b"]));
+        assert!(!tagged.may_hold_any(&[b"\x0a\x01", b"\x0a\x21"]));
+        assert!(!tagged.may_hold_any(&[]));
+        assert!(file(BTreeMap::new()).may_hold_any(&[]));
+    }
 
     #[test]
     fn a_partition_reads_back_from_its_values() {

@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use url::Url;
+use uuid::Uuid;
 use weir_core::zone::Zone;
 
 use crate::error::LakeError;
@@ -63,7 +64,9 @@ pub(crate) struct Inner {
     pub(crate) rooted: Arc<dyn ObjectStore>,
     runtime: Arc<RuntimeEnv>,
     parallel: usize,
-    /// What lies in the tables' folders, is older than this and is in no commit belongs to no living writer.
+    /// Begins the names of all data files that this lake writes: what else is older than
+    /// [`Inner::opened`] and in no commit belongs to no living writer.
+    pub(crate) run: String,
     pub(crate) opened: SystemTime,
 }
 
@@ -90,7 +93,8 @@ impl Lake {
             .map_err(|e| LakeError::engine("its start", e))?;
         runtime.register_object_store(&file_url(), store.clone());
         let rooted = Arc::new(PrefixStore::new(store.clone(), prefix));
-        let inner = Inner { root, whole: store, rooted, runtime, parallel: options.parallel, opened };
+        let run = Uuid::new_v4().simple().to_string()[..8].to_owned();
+        let inner = Inner { root, whole: store, rooted, runtime, parallel: options.parallel, run, opened };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -25,6 +25,8 @@ mod commit;
 mod encode;
 mod error;
 mod file;
+mod hourly;
+mod identity;
 mod lake;
 mod log;
 mod orphan;
@@ -37,11 +39,13 @@ mod table;
 pub use commit::Commit;
 pub use error::LakeError;
 pub use file::{DataFile, NewFile, Partition, Partitioning};
+pub use hourly::{hour_files, hours, order_key_ranges};
+pub use identity::{envelope_keys, identities};
 pub use lake::{Lake, Options};
 pub use log::CommitInfo;
 pub use object_store::ObjectStore;
 pub use read::Batches;
-pub use schema::union;
+pub use schema::{align_batch, union};
 pub use table::Table;
 
 /// Tag of a data file: smallest `_order_key` in it, hexadecimal.

@@ -28,7 +28,8 @@ impl Table {
             };
             let inside = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
             let data = inside.ends_with(".parquet") && !inside.starts_with("_delta_log/");
-            if data && meta.last_modified < opened && !self.files.contains_key(&inside) {
+            let own = meta.location.filename().is_some_and(|name| name.starts_with(&self.lake.inner.run));
+            if data && !own && meta.last_modified <= opened && !self.files.contains_key(&inside) {
                 suspects.push((inside, meta.location));
             }
         }

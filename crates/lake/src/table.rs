@@ -210,7 +210,7 @@ impl Table {
 
     /// Encodes and writes one file. It is no part of the table before a commit names it.
     pub async fn write_file(&self, file: NewFile) -> Result<DataFile, LakeError> {
-        let path = format!("{}{}.parquet", file.partition.prefix(), Uuid::new_v4());
+        let path = format!("{}{}-{}.parquet", file.partition.prefix(), self.lake.inner.run, Uuid::new_v4());
         let what = format!("{}/{path}", self.full_name);
         let encoded = tokio::task::spawn_blocking(move || {
             let bytes = encode::encode(&file.batches)?;

@@ -1,0 +1,23 @@
+//! Landing: writes every event of a topic into its raw Delta table, once.
+//!
+//! In: micro-batches of records, in partition order, from where the table stands.
+//! Out: one Delta commit per micro-batch, holding the rows, the offsets they came from and the counts;
+//! what cannot be decoded goes to the dead letters, committed first under the same offsets.
+//! Never: changes a value, drops an event, or asks the broker where it stopped.
+//!
+//! Read first: [`worker`] (the loop and the commits), then [`start`] (where reading begins, and when it
+//! may not), then [`batch`] (what becomes of the records), then [`deadletter`].
+
+pub mod batch;
+pub mod deadletter;
+mod error;
+mod feed;
+pub mod start;
+pub mod worker;
+
+pub use error::LandingError;
+pub use feed::{Feed, Schemas};
+pub use worker::{Landed, Source, Until, land};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! Landing on a temporary lake, from a topic made by hand: the encoder and the decoder are the real ones.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use weir_core::change::Op;
+use weir_core::column::Column;
+use weir_core::order_key::{Lsn, SqlServerPosition};
+use weir_core::value::{Row, Value};
+use weir_core::zone::Zone;
+use weir_envelope::encode::Snapshot;
+use weir_envelope::{Encoder, Event, schema};
+use weir_lake::{Commit, DataFile, Lake, NewFile, Options, Partition, Partitioning};
+use weir_project::{ByteSize, Connector, Landing, Table};
+use weir_stream::{Batch, Record, Start, StreamError};
+
+use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land};
+
+const HOUR: i64 = 3_600_000_000;
+
+fn column(name: &str, kind: &str, nullable: bool) -> Column {
+    Column { name: name.parse().unwrap(), kind: kind.parse().unwrap(), nullable }
+}
+
+fn customer() -> Table {
+    Table {
+        name: "customer".parse().unwrap(),
+        topic: "retail.customer.cdc".into(),
+        connector: Connector::SqlServer { server: "retail".into(), database: "RetailDB".into(), schema: "dbo".into() },
+        columns: vec![column("customer_id", "int", false), column("city", "nvarchar(60)", true)],
+        key: vec!["customer_id".parse().unwrap()],
+        pii: Default::default(),
+        expectations: vec![],
+        staging_sql: None,
+    }
+}
+
+fn settings(max_rows: usize) -> Landing {
+    Landing {
+        max_wait: Duration::from_millis(300),
+        max_rows,
+        max_size: ByteSize::mib(64),
+        retention: Duration::from_secs(90 * 86_400),
+        allowed_lateness: Duration::from_secs(60),
+    }
+}
+
+/// One record: partition, value; the offset is its place in the partition.
+type Stored = (i32, Option<Vec<u8>>);
+
+/// A topic in memory.
+#[derive(Clone, Default)]
+struct Topic {
+    id: String,
+    records: Arc<Mutex<Vec<Stored>>>,
+    /// First offset held, of every partition.
+    low: i64,
+    next: [i64; 2],
+}
+
+impl Topic {
+    fn new(id: &str) -> Self {
+        Self { id: id.into(), ..Self::default() }
+    }
+
+    fn push(&self, partition: i32, value: Option<Vec<u8>>) {
+        self.records.lock().unwrap().push((partition, value));
+    }
+
+    fn of_partition(&self, partition: i32) -> Vec<Option<Vec<u8>>> {
+        let records = self.records.lock().unwrap();
+        records.iter().filter(|record| record.0 == partition).map(|record| record.1.clone()).collect()
+    }
+}
+
+impl Feed for Topic {
+    fn topic_id(&self) -> Result<String, StreamError> {
+        Ok(self.id.clone())
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, StreamError> {
+        Ok(vec![0, 1])
+    }
+
+    fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError> {
+        Ok((self.low, self.of_partition(partition).len() as i64))
+    }
+
+    fn assign(&mut self, starts: &[(i32, Start)]) -> Result<(), StreamError> {
+        for (partition, start) in starts {
+            self.next[*partition as usize] = if let Start::At(offset) = start { *offset } else { self.low };
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, max_records: usize, _: usize, _: Duration) -> Result<Batch, StreamError> {
+        let mut batch = Batch::default();
+        for partition in 0..2 {
+            for value in self.of_partition(partition).iter().skip(self.next[partition as usize] as usize) {
+                if batch.len() == max_records {
+                    break;
+                }
+                let offset = self.next[partition as usize];
+                let record =
+                    Record { partition, offset, timestamp_ms: 1_000, key: Some(b"k"), value: value.as_deref() };
+                batch.push(record, vec![("h".into(), Some(b"v".to_vec()))]);
+                self.next[partition as usize] += 1;
+            }
+        }
+        if batch.is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(batch)
+    }
+}
+
+/// A registry that knows some ids, or is down.
+#[derive(Clone)]
+struct Known(Vec<(u32, String)>);
+
+impl Schemas for Known {
+    fn schema(&self, id: u32) -> Result<Arc<str>, StreamError> {
+        let found = self.0.iter().find(|(known, _)| *known == id);
+        found.map(|(_, text)| text.as_str().into()).ok_or(StreamError::UnknownSchema { id })
+    }
+}
+
+fn known(tables: &[(u32, &Table)]) -> Known {
+    Known(tables.iter().map(|(id, table)| (*id, schema::value_schema(table))).collect())
+}
+
+/// A change of customer `id` at order `order`, committed at `at`.
+fn change(table: &Table, schema_id: u32, op: Op, id: i64, order: u32, at: i64) -> Option<Vec<u8>> {
+    let mut row: Row = vec![Value::Int(id), Value::Text(format!("city {order}"))];
+    row.resize(table.columns.len(), Value::Int(1));
+    let event = Event {
+        op,
+        before: matches!(op, Op::Update | Op::Delete).then_some(&row),
+        after: (op != Op::Delete).then_some(&row),
+        position: SqlServerPosition {
+            commit_lsn: Lsn::new(1, order, 1),
+            change_lsn: Some(Lsn::new(1, order, 2)),
+            serial: 1,
+        },
+        source_ts_us: at,
+        snapshot: Snapshot::False,
+        transaction: None,
+        ts_ns: at * 1000,
+    };
+    let mut out = Vec::new();
+    Encoder::new(table, 1, schema_id).value(&event, &mut out).unwrap();
+    Some(out)
+}
+
+async fn lake(folder: &TempDir) -> Lake {
+    Lake::open(Options::folder(folder.path())).await.unwrap()
+}
+
+async fn try_landing(lake: &Lake, topic: &Topic, max_rows: usize) -> Result<Landed, LandingError> {
+    let table = customer();
+    let source = Source { feed: topic.clone(), schemas: known(&[(2, &table)]) };
+    land(&table, &settings(max_rows), lake, source, Until::CaughtUp).await
+}
+
+async fn landing(lake: &Lake, topic: &Topic, max_rows: usize) -> Landed {
+    let landed = try_landing(lake, topic, max_rows).await.unwrap();
+    assert!(landed.counts.balance());
+    landed
+}
+
+/// (partition, offset, hour) of all rows, sorted.
+async fn offsets(lake: &Lake, zone: Zone) -> Vec<(i64, i64)> {
+    let Some(table) = lake.table(zone, "customer").await.unwrap() else { return Vec::new() };
+    let files: Vec<DataFile> = table.files().cloned().collect();
+    let names = if zone == Zone::Landing { ["_partition", "_offset"] } else { ["partition", "offset"] };
+    let mut found = Vec::new();
+    for batch in table.read_all(&files, Some(&names)).await.unwrap() {
+        let column = |at: usize| arrow::compute::cast(batch.column(at), &arrow::datatypes::DataType::Int64).unwrap();
+        let (partitions, offsets) = (column(0), column(1));
+        let (partitions, offsets) = (partitions.as_primitive::<Int64Type>(), offsets.as_primitive::<Int64Type>());
+        found.extend(partitions.values().iter().copied().zip(offsets.values().iter().copied()));
+    }
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_record_is_accounted_for_once_over_restarts_and_batch_sizes() {
+    for max_rows in [1, 3, 100] {
+        let folder = TempDir::new().unwrap();
+        let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+        for order in 0..6 {
+            let at = i64::from(order) * HOUR / 2;
+            topic.push(i32::from(order % 2 == 0), change(&table, 2, Op::Create, order.into(), order, at));
+        }
+        topic.push(0, None);
+        topic.push(1, Some(b"no frame".to_vec()));
+        topic.push(1, change(&table, 9, Op::Create, 90, 90, 0));
+        let first = landing(&lake, &topic, max_rows).await.counts;
+        assert_eq!((first.received, first.landed, first.dead_lettered, first.tombstones), (9, 6, 2, 1));
+        assert_eq!(landing(&lake, &topic, max_rows).await.counts.received, 0);
+
+        topic.push(0, change(&table, 2, Op::Delete, 1, 100, 5 * HOUR));
+        let second = landing(&lake, &topic, max_rows).await;
+        assert_eq!((second.counts.received, second.counts.landed), (1, 1));
+        assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (1, 1), (1, 2)]);
+        assert_eq!(offsets(&lake, Zone::Deadletter).await, [(1, 3), (1, 4)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_keeps_the_record_and_names_the_reason() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic) = (lake(&folder).await, Topic::new("A"));
+    topic.push(0, Some(vec![0, 0, 0, 0, 7, 1, 2, 3]));
+    landing(&lake, &topic, 10).await;
+    let letters = lake.table(Zone::Deadletter, "customer").await.unwrap().unwrap();
+    let files: Vec<DataFile> = letters.files().cloned().collect();
+    let rows = &letters.read_all(&files, None).await.unwrap()[0];
+    let text = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().value(0).to_owned();
+    assert_eq!((text("topic"), text("reason")), ("retail.customer.cdc".into(), "unknown_schema".into()));
+    assert_eq!(text("headers"), r#"[{"name":"h","value":"76"}]"#);
+    assert_eq!(rows.column_by_name("value").unwrap().as_binary::<i32>().value(0), [0, 0, 0, 0, 7, 1, 2, 3]);
+    assert_eq!(rows.column_by_name("schema_id").unwrap().as_primitive::<Int64Type>().value(0), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_commit_ahead_of_the_table_is_taken_back_and_done_again() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, Some(b"poison".to_vec()));
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    // What a worker leaves that is killed between its two commits.
+    let schema = deadletter::schema();
+    let mut letters = lake.create_table(Zone::Deadletter, "customer", &schema, Partitioning::None).await.unwrap();
+    let mut polled = crate::batch::Polled::default();
+    polled.push(topic.clone().poll(1, 1, Duration::ZERO).unwrap());
+    let reject = [(0, weir_envelope::Reject::WrongMagic)];
+    let rows = deadletter::rows(&table.name, &table.topic, &polled, &reject, 0).unwrap();
+    let file = NewFile { partition: Partition::None, batches: vec![rows], tags: Default::default() };
+    let add = vec![letters.write_file(file).await.unwrap()];
+    letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 1)], ..Commit::default() }).await.unwrap();
+
+    let counts = landing(&lake, &topic, 10).await.counts;
+    assert_eq!((counts.landed, counts.dead_lettered), (1, 1));
+    assert_eq!(offsets(&lake, Zone::Deadletter).await, [(0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batches() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    let event = |op, id, order| change(&table, 2, op, id, order, HOUR);
+    topic.push(0, event(Op::Create, 1, 5));
+    topic.push(0, event(Op::Create, 1, 5));
+    topic.push(0, event(Op::Delete, 1, 5));
+    let first = landing(&lake, &topic, 10).await.counts;
+    assert_eq!((first.landed, first.repeated), (2, 1));
+    topic.push(1, event(Op::Delete, 1, 5));
+    topic.push(1, event(Op::Create, 2, 5));
+    let second = landing(&lake, &topic, 10).await.counts;
+    assert_eq!((second.landed, second.repeated), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_event_goes_to_its_own_hour_and_is_counted() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 9, 10 * HOUR));
+    assert_eq!(landing(&lake, &topic, 10).await.late, 0);
+    topic.push(0, change(&table, 2, Op::Create, 2, 1, 2 * HOUR));
+    topic.push(0, change(&table, 2, Op::Create, 3, 2, 10 * HOUR - 1));
+    assert_eq!(landing(&lake, &topic, 10).await.late, 1, "what was newest is known after a restart");
+    let landed = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
+    let rows =
+        |hour| -> u64 { landed.files_in(Partition::Hour(weir_core::zone::Hour(hour))).map(|file| file.rows).sum() };
+    assert_eq!((rows(2), rows(9), rows(10)), (1, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_before() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    let mut wider = customer();
+    wider.columns.push(column("points", "int", true));
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    landing(&lake, &topic, 10).await;
+    topic.push(0, change(&wider, 3, Op::Create, 2, 2, 0));
+    topic.push(0, change(&table, 2, Op::Create, 3, 3, 0));
+    let source = Source { feed: topic.clone(), schemas: known(&[(2, &table), (3, &wider)]) };
+    let landed = land(&table, &settings(10), &lake, source, Until::CaughtUp).await.unwrap();
+    assert_eq!((landed.counts.landed, landed.commits), (2, 1));
+    let main = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
+    let files: Vec<DataFile> = main.files().cloned().collect();
+    let mut points = Vec::new();
+    for batch in main.read_all(&files, Some(&["after"])).await.unwrap() {
+        let after = batch.column(0).as_struct().column_by_name("points").unwrap().clone();
+        points.extend((0..after.len()).map(|row| after.is_null(row)));
+    }
+    points.sort_unstable();
+    assert_eq!(points, [false, true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_made_anew_and_records_lost_to_retention_stop_the_worker_and_change_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    landing(&lake, &topic, 10).await;
+    let anew = Topic { id: "B".into(), ..topic.clone() };
+    let error = try_landing(&lake, &anew, 10).await.unwrap_err();
+    assert!(matches!(error, LandingError::TopicRecreated { .. }), "{error}");
+    for order in 2..6 {
+        topic.push(0, change(&table, 2, Op::Create, 1, order, 0));
+    }
+    let swept = Topic { low: 4, ..topic.clone() };
+    let error = try_landing(&lake, &swept, 10).await.unwrap_err();
+    assert!(matches!(error, LandingError::OffsetsLost { from: 1, to: 3, .. }), "{error}");
+    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_down_makes_no_dead_letters() {
+    struct Down;
+    impl Schemas for Down {
+        fn schema(&self, _: u32) -> Result<Arc<str>, StreamError> {
+            Err(StreamError::RegistryRefused { status: 503, code: 50_001, message: "down".into() })
+        }
+    }
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    let source = Source { feed: topic.clone(), schemas: Down };
+    let failed = land(&table, &settings(10), &lake, source, Until::CaughtUp).await;
+    assert!(matches!(failed, Err(LandingError::Stream { .. })), "{failed:?}");
+    assert_eq!(landing(&lake, &topic, 10).await.counts.landed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_worker_commits_what_it_has_received() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    let (token, source) = (CancellationToken::new(), Source { feed: topic.clone(), schemas: known(&[(2, &table)]) });
+    let slow = Landing { max_wait: Duration::from_secs(3600), ..settings(10) };
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        token.cancel();
+    };
+    let (landed, ()) = tokio::join!(land(&table, &slow, &lake, source, Until::Forever(token.clone())), cancel);
+    assert_eq!(landed.unwrap().counts.landed, 1);
+    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
+}

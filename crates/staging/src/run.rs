@@ -1,0 +1,460 @@
+//! The steps of staging: read what landed, decide every row, commit quarantine, commit staging.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use weir_core::accounts::StagingCounts;
+use weir_core::failpoint;
+use weir_core::name::TableName;
+use weir_core::zone::Zone;
+use weir_lake::{Commit, DataFile, Lake, LakeError, Partitioning, Table, hour_files, hours, identities, side};
+use weir_project::{Project, Rule, Severity};
+
+use crate::error::StagingError;
+use crate::flatten::{Flat, flatten, staging_schema};
+use crate::reference::{self, References};
+use crate::rules::{self, Facts, Reason, Verdict, judge};
+use crate::value::value_at;
+use crate::{metrics, model, typed};
+
+/// The key under which a commit's info holds [`StagingCounts`].
+pub const INFO: &str = "weir.staging";
+/// The key under which a commit's info holds the counts of [`RuleCount`].
+pub const RULES: &str = "weir.rules";
+
+/// What the reader's name of landing begins with in staging tables.
+const READERS: &str = "weir:landing:";
+
+/// Rows that break one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// The expectation's name, `type` or `key`.
+    pub rule: String,
+    /// The column; empty for `type` and `key`, which look at several.
+    pub column: String,
+    /// `warn` or `quarantine`.
+    pub severity: String,
+    /// The rule's version.
+    pub version: u32,
+    /// Rows that break it.
+    pub rows: u64,
+}
+
+/// What a run did to one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Staged {
+    /// Sums over its commits.
+    pub counts: StagingCounts,
+    /// Rows that broke each rule, in the order in which rules are asked.
+    pub rules: Vec<RuleCount>,
+    /// Commits.
+    pub commits: u64,
+    /// Data files written to staging.
+    pub files: u64,
+    /// The staging table's version; none if nothing has landed yet.
+    pub version: Option<i64>,
+}
+
+/// Stages every table once, in declared order, then derives `quality/metrics`.
+pub async fn stage(project: &Project, lake: &Lake) -> Result<Vec<(TableName, Staged)>, StagingError> {
+    Stager::default().run(project, lake).await
+}
+
+/// Stages again and again, and remembers referenced values between runs.
+#[derive(Debug, Default)]
+pub struct Stager {
+    references: References,
+    cleaned: HashSet<TableName>,
+}
+
+impl Stager {
+    /// One run over every table, in declared order: a table that others refer to is declared before them.
+    pub async fn run(&mut self, project: &Project, lake: &Lake) -> Result<Vec<(TableName, Staged)>, StagingError> {
+        let mut report = Vec::with_capacity(project.tables.len());
+        for table in &project.tables {
+            let staged = self.stage_table(table, project.staging.max_rows, lake).await?;
+            report.push((table.name.clone(), staged));
+        }
+        metrics::derive(&project.tables, lake).await?;
+        Ok(report)
+    }
+
+    /// One table, until it has taken all that landed.
+    #[tracing::instrument(name = "staging.table", skip_all, fields(stage = "staging", table = %table.name))]
+    pub async fn stage_table(
+        &mut self,
+        table: &weir_project::Table,
+        max_rows: usize,
+        lake: &Lake,
+    ) -> Result<Staged, StagingError> {
+        let failed = |source| StagingError::Lake { table: table.name.clone(), source };
+        let name = table.name.as_str();
+        let Some(landing) = lake.table(Zone::Landing, name).await.map_err(failed)? else {
+            return Ok(Staged::default());
+        };
+        let schema = staging_schema(&table.columns);
+        let mut main = lake.create_table(Zone::Staging, name, &schema, Partitioning::Hour).await.map_err(failed)?;
+        let mut quarantine = lake.table(Zone::Quarantine, name).await.map_err(failed)?;
+        if let Some(quarantine) = &mut quarantine {
+            side::undo_ahead(quarantine, Some(&main), READERS).await.map_err(failed)?;
+        }
+        if self.cleaned.insert(table.name.clone()) {
+            for table in [Some(&main), quarantine.as_ref()].into_iter().flatten() {
+                table.remove_orphans().await.map_err(failed)?;
+            }
+        }
+        grow(table, &mut main, &schema).await?;
+        let mut step =
+            Step { table, lake, references: &mut self.references, main, quarantine, staged: Staged::default() };
+        step.take_all(&landing, max_rows).await?;
+        step.staged.version = Some(step.main.version());
+        Ok(step.staged)
+    }
+}
+
+/// Adds contract columns that the staging table lacks; refuses a column whose type changed.
+async fn grow(table: &weir_project::Table, main: &mut Table, schema: &Schema) -> Result<(), StagingError> {
+    for field in schema.fields() {
+        let Some((_, staged)) = main.schema().fields().find(field.name()) else { continue };
+        if staged.data_type() != field.data_type() {
+            return Err(StagingError::ContractChanged {
+                table: table.name.clone(),
+                column: field.name().clone(),
+                staged: staged.data_type().to_string(),
+                declared: field.data_type().to_string(),
+            });
+        }
+    }
+    let failed = |source| StagingError::Lake { table: table.name.clone(), source };
+    let wider = weir_lake::union(main.full_name(), main.schema(), schema).map_err(failed)?;
+    if &wider != main.schema() {
+        main.commit(Commit { schema: Some(wider), ..Commit::default() }).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+struct Step<'a> {
+    table: &'a weir_project::Table,
+    lake: &'a Lake,
+    references: &'a mut References,
+    main: Table,
+    quarantine: Option<Table>,
+    staged: Staged,
+}
+
+/// The rows of one step, decided.
+struct Decided {
+    /// Typed rows with Weir's columns.
+    batch: RecordBatch,
+    /// What landed, for the quarantine's `_value`.
+    raw: Vec<ArrayRef>,
+    repeats: Vec<bool>,
+    verdict: Verdict,
+}
+
+impl Step<'_> {
+    fn failed(&self) -> impl Fn(LakeError) -> StagingError + use<> {
+        let table = self.table.name.clone();
+        move |source| StagingError::Lake { table: table.clone(), source }
+    }
+
+    fn rows(&self) -> impl Fn(ArrowError) -> StagingError + use<> {
+        let table = self.table.name.clone();
+        move |source| StagingError::Rows { table: table.clone(), source }
+    }
+
+    fn reader(&self) -> String {
+        format!("{READERS}{}", self.table.name)
+    }
+
+    /// Whole landing commits, as many as hold `max_rows` rows, one staging commit each time.
+    async fn take_all(&mut self, landing: &Table, max_rows: usize) -> Result<(), StagingError> {
+        let from = self.main.position(&self.reader()).unwrap_or(-1);
+        if from > landing.version() {
+            let (table, landing) = (self.table.name.clone(), landing.version());
+            return Err(StagingError::LandingReplaced { table, staged: from, landing });
+        }
+        let added = landing.files_added(from, landing.version()).await.map_err(self.failed())?;
+        let mut files: Vec<DataFile> = Vec::new();
+        let (mut rows, mut up_to) = (0, from);
+        for commit in added.chunk_by(|a, b| a.0 == b.0) {
+            let more: u64 = commit.iter().map(|(_, file)| file.rows).sum();
+            if rows > 0 && rows + more > max_rows as u64 {
+                self.take(landing, &files, up_to).await?;
+                files.clear();
+                rows = 0;
+            }
+            files.extend(commit.iter().map(|(_, file)| file.clone()));
+            rows += more;
+            up_to = commit[0].0;
+        }
+        if files.is_empty() { Ok(()) } else { self.take(landing, &files, up_to).await }
+    }
+
+    /// One step: these landing files, then the landing version `up_to` is done.
+    async fn take(&mut self, landing: &Table, files: &[DataFile], up_to: i64) -> Result<(), StagingError> {
+        for expectation in &self.table.expectations {
+            if let Rule::Reference { table, column } = &expectation.rule {
+                self.references.update(self.lake, table, column).await?;
+            }
+        }
+        let decided = self.decide(landing, files).await?;
+        let rows = |wanted: &dyn Fn(usize) -> bool| -> Vec<u32> {
+            // A step holds far fewer than 2^32 rows: `staging.max_rows` bounds it.
+            (0u32..).zip(&decided.repeats).map(|(row, _)| row).filter(|row| wanted(*row as usize)).collect()
+        };
+        let good = rows(&|row| !decided.repeats[row] && decided.verdict.reasons[row].is_none());
+        let bad = rows(&|row| decided.verdict.reasons[row].is_some());
+        let counts = StagingCounts {
+            read: files.iter().map(|file| file.rows).sum(),
+            staged: good.len() as u64,
+            quarantined: bad.len() as u64,
+            repeated: decided.repeats.iter().filter(|repeat| **repeat).count() as u64,
+        };
+        if !counts.balance() {
+            let accounted = counts.staged + counts.quarantined + counts.repeated;
+            return Err(StagingError::Unbalanced { table: self.table.name.clone(), read: counts.read, accounted });
+        }
+        let at = hours(&decided.batch).map_err(self.rows())?;
+        let new = hour_files(&decided.batch, &at, good).map_err(self.rows())?;
+        let add = self.main.write_files(new).await.map_err(self.failed())?;
+        failpoint::hit("staging.files_written");
+        let positions = vec![(self.reader(), up_to)];
+        if !bad.is_empty() {
+            self.commit_quarantine(&decided, bad, &positions).await?;
+            failpoint::hit("staging.quarantine_committed");
+        }
+        let rules = self.rule_counts(&decided.verdict);
+        let mut info = Map::new();
+        info.insert(INFO.to_owned(), json!(counts));
+        info.insert(RULES.to_owned(), json!(rules));
+        info.insert("weir.landing_version".to_owned(), json!(up_to));
+        self.staged.files += add.len() as u64;
+        let version =
+            self.main.commit(Commit { add, positions, info, ..Commit::default() }).await.map_err(self.failed())?;
+        failpoint::hit("staging.committed");
+        tracing::info!(version, read = counts.read, staged = counts.staged, quarantined = counts.quarantined, "staged");
+        self.staged.counts += counts;
+        self.staged.commits += 1;
+        add_up(&mut self.staged.rules, rules);
+        Ok(())
+    }
+
+    /// Types, repeats and rules of the rows of these files.
+    async fn decide(&mut self, landing: &Table, files: &[DataFile]) -> Result<Decided, StagingError> {
+        let columns: Vec<&str> = landing.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let wanted: Vec<&str> = columns.into_iter().filter(|name| !["source", "ts_ms"].contains(name)).collect();
+        let batches = landing.read_all(files, Some(&wanted)).await.map_err(self.failed())?;
+        let landed = match batches.first() {
+            Some(first) => concat_batches(&first.schema(), &batches).map_err(self.rows())?,
+            None => RecordBatch::new_empty(landing.schema().clone()),
+        };
+        drop(batches);
+        let Flat { columns: mut raw, weir, deletes } = flatten(&landed, &self.table.columns).map_err(self.rows())?;
+        drop(landed);
+        if let Some(sql) = &self.table.staging_sql {
+            raw = model::apply(self.lake, self.table, sql, &raw).await?;
+        }
+        let (columns, misfits) = self.fit(&raw, &deletes)?;
+        let batch = crate::flatten::batch(&self.table.columns, columns.clone(), weir).map_err(self.rows())?;
+        let repeats = self.repeats(&batch).await?;
+        let broken = self.broken(&columns)?;
+        let facts = Facts {
+            table: self.table,
+            columns: &columns,
+            misfits: &misfits,
+            deletes: &deletes,
+            repeats: &repeats,
+            broken: &broken,
+        };
+        let verdict = judge(&facts);
+        Ok(Decided { batch, raw, repeats, verdict })
+    }
+
+    /// Columns in the contract's types, and the rows that do not fit them, by column.
+    fn fit(
+        &self,
+        raw: &[ArrayRef],
+        deletes: &arrow::array::BooleanArray,
+    ) -> Result<(Vec<ArrayRef>, Vec<Vec<usize>>), StagingError> {
+        let (mut columns, mut misfits) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
+        for (column, raw) in self.table.columns.iter().zip(raw) {
+            let mut fitted = typed::fit(raw, column).map_err(self.rows())?;
+            // A missing value fits a nullable column; the key has a rule of its own, a delete is the past.
+            if !column.nullable && !self.table.key.contains(&column.name) {
+                let array = fitted.array.clone();
+                let missing = (0..raw.len()).filter(|row| array.is_null(*row) && !deletes.value(*row));
+                fitted.misfits.extend(missing);
+                fitted.misfits.sort_unstable();
+                fitted.misfits.dedup();
+            }
+            columns.push(fitted.array);
+            misfits.push(fitted.misfits);
+        }
+        Ok((columns, misfits))
+    }
+
+    /// Which rows are deliveries of a change that is in this step already, in staging or in quarantine.
+    async fn repeats(&self, batch: &RecordBatch) -> Result<Vec<bool>, StagingError> {
+        let ids = self.identities(batch, "_op", "_order_key")?;
+        let mut seen = HashSet::with_capacity(ids.len());
+        let mut repeats: Vec<bool> = ids.iter().map(|id| !seen.insert(&**id)).collect();
+        let keys = batch.column_by_name("_order_key").and_then(|keys| keys.as_binary_opt::<i32>());
+        let mut keys: Vec<&[u8]> = keys.into_iter().flat_map(|keys| keys.iter().flatten()).collect();
+        keys.sort_unstable();
+        for table in [Some(&self.main), self.quarantine.as_ref()].into_iter().flatten() {
+            let files: Vec<DataFile> = table.files().filter(|file| file.may_hold_any(&keys)).cloned().collect();
+            if files.is_empty() {
+                continue;
+            }
+            let mut columns = vec!["_op", "_order_key"];
+            columns.extend(self.table.key.iter().map(|key| key.as_str()));
+            for stored in table.read_all(&files, Some(&columns)).await.map_err(self.failed())? {
+                let stored: HashSet<Box<[u8]>> = self
+                    .identities(&stored, "_op", "_order_key")?
+                    .into_iter()
+                    .filter(|id| seen.contains(&**id))
+                    .collect();
+                if !stored.is_empty() {
+                    repeats.iter_mut().zip(&ids).for_each(|(repeat, id)| *repeat |= stored.contains(id));
+                }
+            }
+        }
+        Ok(repeats)
+    }
+
+    fn identities(&self, batch: &RecordBatch, op: &str, order_key: &str) -> Result<Vec<Box<[u8]>>, StagingError> {
+        let column = |name: &str| {
+            let found = batch.column_by_name(name).cloned();
+            found.ok_or_else(|| self.rows()(ArrowError::SchemaError(format!("rows lack `{name}`"))))
+        };
+        let keys = self.table.key.iter().map(|key| column(key.as_str())).collect::<Result<Vec<_>, _>>()?;
+        identities(&column(op)?, &column(order_key)?, &keys).map_err(self.rows())
+    }
+
+    /// Which rows break each expectation.
+    fn broken(&self, columns: &[ArrayRef]) -> Result<Vec<arrow::array::BooleanArray>, StagingError> {
+        let mut broken = Vec::with_capacity(self.table.expectations.len());
+        for expectation in &self.table.expectations {
+            let unfit = || StagingError::Rule { table: self.table.name.clone(), rule: expectation.name.clone() };
+            let array = self.table.column_index(expectation.column.as_str()).and_then(|at| columns.get(at));
+            let array = array.ok_or_else(unfit)?;
+            let referenced = match &expectation.rule {
+                Rule::Reference { table, column } => Some(self.referenced(table, column, columns)?),
+                _ => None,
+            };
+            broken.push(rules::broken(&expectation.rule, array, referenced.as_deref()).map_err(|_| unfit())?);
+        }
+        Ok(broken)
+    }
+
+    /// Values of a referenced column; of this very table those of the step as well.
+    fn referenced(
+        &self,
+        table: &TableName,
+        column: &weir_core::name::Identifier,
+        columns: &[ArrayRef],
+    ) -> Result<std::borrow::Cow<'_, rules::Referenced>, StagingError> {
+        use std::borrow::Cow;
+        let known = self.references.values(table, column);
+        if *table != self.table.name {
+            return Ok(known.map_or_else(Cow::default, Cow::Borrowed));
+        }
+        let mut values = known.cloned().unwrap_or_default();
+        if let Some(own) = self.table.column_index(column.as_str()).and_then(|at| columns.get(at)) {
+            reference::add(&mut values, own).map_err(self.rows())?;
+        }
+        Ok(Cow::Owned(values))
+    }
+
+    async fn commit_quarantine(
+        &mut self,
+        decided: &Decided,
+        bad: Vec<u32>,
+        positions: &[(String, i64)],
+    ) -> Result<(), StagingError> {
+        let failed = self.failed();
+        let batch = self.quarantine_rows(decided, &bad).map_err(self.rows())?;
+        let mut table = match self.quarantine.take() {
+            Some(table) => table,
+            None => {
+                let name = self.table.name.as_str();
+                let made = self.lake.create_table(Zone::Quarantine, name, &batch.schema(), Partitioning::Hour).await;
+                made.map_err(&failed)?
+            }
+        };
+        let hour = hours(&batch).map_err(self.rows())?;
+        let all = (0..).take(batch.num_rows()).collect();
+        let add = table.write_files(hour_files(&batch, &hour, all).map_err(self.rows())?).await.map_err(&failed)?;
+        let schema = weir_lake::union(table.full_name(), table.schema(), &batch.schema()).map_err(&failed)?;
+        let commit = Commit { add, positions: positions.to_vec(), schema: Some(schema), ..Commit::default() };
+        table.commit(commit).await.map_err(&failed)?;
+        self.quarantine = Some(table);
+        Ok(())
+    }
+
+    /// The staging columns as far as they fit, then what was wrong.
+    fn quarantine_rows(&self, decided: &Decided, bad: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let rows = take_record_batch(&decided.batch, &UInt32Array::from(bad.to_vec()))?;
+        let reasons: Vec<(u32, Reason)> =
+            bad.iter().filter_map(|row| Some((*row, decided.verdict.reasons[*row as usize]?))).collect();
+        let words = || reasons.iter().map(|(_, reason)| reason.words(self.table));
+        let value = |(row, reason): &(u32, Reason)| {
+            let column = reason.column(self.table)?;
+            let value = value_at(&decided.raw[column], *row as usize);
+            (!value.is_null()).then(|| value.to_string())
+        };
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(words().map(|(rule, _, _)| Some(rule)).collect::<StringArray>()));
+        columns.push(Arc::new(words().map(|(_, column, _)| Some(column)).collect::<StringArray>()));
+        columns.push(Arc::new(reasons.iter().map(value).collect::<StringArray>()));
+        let version = |version: u32| i32::try_from(version).unwrap_or(i32::MAX);
+        columns.push(Arc::new(words().map(|(_, _, v)| Some(version(v))).collect::<Int32Array>()));
+        let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+        for (name, kind) in [
+            ("_rule", DataType::Utf8),
+            ("_column", DataType::Utf8),
+            ("_value", DataType::Utf8),
+            ("_rule_version", DataType::Int32),
+        ] {
+            fields.push(Arc::new(Field::new(name, kind, true)));
+        }
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    }
+
+    fn rule_counts(&self, verdict: &Verdict) -> Vec<RuleCount> {
+        let own = |rule: &str, rows| RuleCount {
+            rule: rule.to_owned(),
+            column: String::new(),
+            severity: Severity::Quarantine.as_str().to_owned(),
+            version: 1,
+            rows,
+        };
+        let mut counts = vec![own(rules::TYPE, verdict.misfits), own(rules::KEY, verdict.keyless)];
+        counts.extend(self.table.expectations.iter().zip(&verdict.broken).map(|(expectation, rows)| RuleCount {
+            rule: expectation.name.clone(),
+            column: expectation.column.to_string(),
+            severity: expectation.severity.as_str().to_owned(),
+            version: expectation.version,
+            rows: *rows,
+        }));
+        counts
+    }
+}
+
+fn add_up(sums: &mut Vec<RuleCount>, more: Vec<RuleCount>) {
+    if sums.is_empty() {
+        *sums = more;
+        return;
+    }
+    let mut by_rule: BTreeMap<String, u64> = more.into_iter().map(|count| (count.rule, count.rows)).collect();
+    for sum in sums {
+        sum.rows += by_rule.remove(&sum.rule).unwrap_or_default();
+    }
+}

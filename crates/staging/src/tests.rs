@@ -1,0 +1,340 @@
+//! Staging on a temporary lake, fed with landing rows made by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
+    TimestampMicrosecondArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Field, Schema};
+use tempfile::TempDir;
+use weir_core::column::Column;
+use weir_core::value::Value;
+use weir_core::zone::Zone;
+use weir_lake::{Commit, DataFile, Lake, Options, Partitioning, hour_files, hours};
+use weir_project::{Connector, Expectation, Rule, Severity, SqlFile, Table};
+
+use crate::value::value_at;
+use crate::{Staged, Stager, StagingError, metrics};
+
+const HOUR: i64 = 3_600_000_000;
+
+/// A change as it lands: op, order key, commit time, then the row image.
+#[derive(Clone, Copy)]
+struct Event {
+    op: &'static str,
+    order: u8,
+    at: i64,
+    id: Option<i32>,
+    price: Option<&'static str>,
+    customer: Option<i32>,
+}
+
+fn event(op: &'static str, order: u8, id: i32, price: &'static str) -> Event {
+    Event { op, order, at: 0, id: Some(id), price: Some(price), customer: Some(1) }
+}
+
+fn column(name: &str, kind: &str, nullable: bool) -> Column {
+    Column { name: name.parse().unwrap(), kind: kind.parse().unwrap(), nullable }
+}
+
+fn expectation(name: &str, column: &str, rule: Rule, severity: Severity) -> Expectation {
+    Expectation { name: name.into(), column: column.parse().unwrap(), rule, severity, version: 3 }
+}
+
+fn table(expectations: Vec<Expectation>) -> Table {
+    Table {
+        name: "order_item".parse().unwrap(),
+        topic: "retail.order_item.cdc".into(),
+        connector: Connector::SqlServer { server: "retail".into(), database: "RetailDB".into(), schema: "dbo".into() },
+        columns: vec![
+            column("id", "int", false),
+            column("price", "decimal(12,3)", true),
+            column("customer_id", "int", true),
+        ],
+        key: vec!["id".parse().unwrap()],
+        pii: Default::default(),
+        expectations,
+        staging_sql: None,
+    }
+}
+
+fn image(events: &[Event], shown: impl Fn(&Event) -> bool) -> ArrayRef {
+    let fields = vec![
+        Field::new("id", DataType::Int32, true),
+        Field::new("price", DataType::Utf8, true),
+        Field::new("customer_id", DataType::Int32, true),
+    ];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(events.iter().map(|event| event.id).collect::<Int32Array>()),
+        Arc::new(events.iter().map(|event| event.price).collect::<StringArray>()),
+        Arc::new(events.iter().map(|event| event.customer).collect::<Int32Array>()),
+    ];
+    let nulls: NullBuffer = events.iter().map(shown).collect::<Vec<_>>().into();
+    Arc::new(StructArray::new(fields.into(), columns, Some(nulls)))
+}
+
+fn landing_rows(events: &[Event]) -> RecordBatch {
+    let at = || TimestampMicrosecondArray::from_iter_values(events.iter().map(|event| event.at)).with_timezone("UTC");
+    let text = |text: &'static str| -> ArrayRef { Arc::new(StringArray::from(vec![text; events.len()])) };
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("before", image(events, |event| event.op == "d")),
+        ("after", image(events, |event| event.op != "d")),
+        ("op", Arc::new(events.iter().map(|event| Some(event.op)).collect::<StringArray>())),
+        ("_order_key", Arc::new(BinaryArray::from_iter_values(events.iter().map(|event| [event.order])))),
+        ("_source_ts", Arc::new(at())),
+        ("_topic", text("retail.order_item.cdc")),
+        ("_partition", Arc::new(Int32Array::from_value(0, events.len()))),
+        ("_offset", Arc::new(Int64Array::from_iter_values(0..events.len() as i64))),
+        ("_schema_id", Arc::new(Int32Array::from_value(1, events.len()))),
+        ("_ingested_at", Arc::new(at())),
+    ];
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, array)| array).collect()).unwrap()
+}
+
+/// Lands events in one commit.
+async fn land(lake: &Lake, table: &Table, events: &[Event]) {
+    let batch = landing_rows(events);
+    let name = table.name.as_str();
+    let mut landing = lake.create_table(Zone::Landing, name, &batch.schema(), Partitioning::Hour).await.unwrap();
+    let hour = hours(&batch).unwrap();
+    let rows = (0..).take(events.len()).collect();
+    let add = landing.write_files(hour_files(&batch, &hour, rows).unwrap()).await.unwrap();
+    let mut info = serde_json::Map::new();
+    info.insert("weir.landing".into(), serde_json::json!({ "received": events.len(), "landed": events.len() }));
+    landing.commit(Commit { add, info, ..Commit::default() }).await.unwrap();
+}
+
+async fn lake(folder: &TempDir) -> Lake {
+    Lake::open(Options::folder(folder.path())).await.unwrap()
+}
+
+async fn run(lake: &Lake, table: &Table) -> Staged {
+    let staged = Stager::default().stage_table(table, 1000, lake).await.unwrap();
+    assert!(staged.counts.balance());
+    staged
+}
+
+/// Values of some columns of a zone's table, sorted.
+async fn rows(lake: &Lake, zone: Zone, columns: &[&str]) -> Vec<Vec<String>> {
+    let Some(table) = lake.table(zone, "order_item").await.unwrap() else { return Vec::new() };
+    let files: Vec<DataFile> = table.files().cloned().collect();
+    let mut rows = Vec::new();
+    for batch in table.read_all(&files, Some(columns)).await.unwrap() {
+        let row = |row| batch.columns().iter().map(|column| value_at(column, row).to_string()).collect();
+        rows.extend((0..batch.num_rows()).map(row));
+    }
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn rows_come_typed_and_a_delete_carries_its_last_row_image() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    land(&lake, &table, &[event("c", 1, 7, "2.5"), event("u", 2, 7, "3.10"), event("d", 3, 7, "3.10")]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.read, staged.counts.staged, staged.commits), (3, 3, 1));
+    let found = rows(&lake, Zone::Staging, &["_op", "id", "price", "_order_key", "hour"]).await;
+    assert_eq!(found, [["c", "7", "2.500", "01", "0"], ["d", "7", "3.100", "03", "0"], ["u", "7", "3.100", "02", "0"]]);
+}
+
+#[tokio::test]
+async fn a_second_run_reads_only_what_landed_since() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    land(&lake, &table, &[event("c", 1, 7, "1")]).await;
+    run(&lake, &table).await;
+    assert_eq!(run(&lake, &table).await.counts.read, 0);
+    land(&lake, &table, &[event("c", 2, 8, "1")]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.read, staged.counts.staged), (1, 1));
+    assert_eq!(rows(&lake, Zone::Staging, &["id"]).await, [["7"], ["8"]]);
+}
+
+#[tokio::test]
+async fn a_step_takes_whole_landing_commits_up_to_its_bound() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    for id in 0..5 {
+        land(&lake, &table, &[event("c", id, id.into(), "1"), event("u", id, id.into(), "2")]).await;
+    }
+    let staged = Stager::default().stage_table(&table, 4, &lake).await.unwrap();
+    assert_eq!((staged.commits, staged.counts.staged), (3, 10));
+}
+
+#[tokio::test]
+async fn a_repeat_that_landed_in_another_hour_is_found_and_counted() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    land(&lake, &table, &[event("c", 1, 7, "1"), event("c", 2, 8, "1")]).await;
+    run(&lake, &table).await;
+    let elsewhere = Event { at: 5 * HOUR, ..event("c", 1, 7, "1") };
+    land(&lake, &table, &[elsewhere, elsewhere, Event { at: 5 * HOUR, ..event("d", 1, 7, "1") }]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.read, staged.counts.staged, staged.counts.repeated), (3, 1, 2));
+    assert_eq!(rows(&lake, Zone::Staging, &["id", "_op"]).await, [["7", "c"], ["7", "d"], ["8", "c"]]);
+}
+
+#[tokio::test]
+async fn a_row_that_breaks_a_rule_goes_to_quarantine_with_rule_column_value_and_version() {
+    let folder = TempDir::new().unwrap();
+    let not_negative = Rule::Range { min: Some(Value::Decimal(0, 3)), max: None };
+    let table = table(vec![
+        expectation("has_customer", "customer_id", Rule::NotNull, Severity::Warn),
+        expectation("price_not_negative", "price", not_negative, Severity::Quarantine),
+    ]);
+    let lake = lake(&folder).await;
+    let nobody = Event { customer: None, ..event("c", 3, 9, "-2") };
+    land(&lake, &table, &[event("c", 1, 7, "-11062.06"), event("c", 2, 8, "0"), nobody, event("d", 4, 7, "-1")]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.staged, staged.counts.quarantined), (2, 2));
+    let counts: Vec<(&str, u64)> = staged.rules.iter().map(|count| (count.rule.as_str(), count.rows)).collect();
+    assert_eq!(counts, [("type", 0), ("key", 0), ("has_customer", 1), ("price_not_negative", 2)]);
+    let columns = ["id", "price", "_rule", "_column", "_value", "_rule_version"];
+    let found = rows(&lake, Zone::Quarantine, &columns).await;
+    let rule = "price_not_negative";
+    assert_eq!(
+        found,
+        [["7", "-11062.060", rule, "price", "-11062.06", "3"], ["9", "-2.000", rule, "price", "-2", "3"]]
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_its_column_and_a_missing_key_go_to_quarantine() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    let keyless = |op, order| Event { id: None, ..event(op, order, 0, "1") };
+    land(&lake, &table, &[event("c", 1, 7, "1.0005"), keyless("c", 2), keyless("d", 3), event("c", 4, 8, "1")]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.staged, staged.counts.quarantined), (1, 3));
+    let found = rows(&lake, Zone::Quarantine, &["_order_key", "_rule", "_column", "_value", "price"]).await;
+    assert_eq!(
+        found,
+        [
+            ["01", "type", "price", "1.0005", "\\N"],
+            ["02", "key", "id", "\\N", "1.000"],
+            ["03", "key", "id", "\\N", "1.000"]
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_reference_is_looked_up_in_the_other_tables_staging_and_in_this_runs_rows() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake(&folder).await;
+    let mut customer = table(vec![]);
+    customer.name = "customer".parse().unwrap();
+    let reference = Rule::Reference { table: customer.name.clone(), column: "id".parse().unwrap() };
+    let items = table(vec![expectation("known_customer", "customer_id", reference, Severity::Quarantine)]);
+    let mut stager = Stager::default();
+    land(&lake, &customer, &[event("c", 1, 1, "1")]).await;
+    land(&lake, &items, &[event("c", 1, 7, "1"), Event { customer: Some(2), ..event("c", 2, 8, "1") }]).await;
+    stager.stage_table(&customer, 1000, &lake).await.unwrap();
+    let staged = stager.stage_table(&items, 1000, &lake).await.unwrap();
+    assert_eq!((staged.counts.staged, staged.counts.quarantined), (1, 1));
+
+    land(&lake, &customer, &[event("c", 2, 2, "1")]).await;
+    land(
+        &lake,
+        &items,
+        &[Event { customer: Some(2), ..event("c", 3, 9, "1") }, Event { customer: None, ..event("c", 4, 10, "1") }],
+    )
+    .await;
+    stager.stage_table(&customer, 1000, &lake).await.unwrap();
+    let staged = stager.stage_table(&items, 1000, &lake).await.unwrap();
+    assert_eq!((staged.counts.staged, staged.counts.quarantined), (2, 0));
+}
+
+#[tokio::test]
+async fn a_staging_model_cleans_values_row_by_row_and_may_not_drop_any() {
+    let folder = TempDir::new().unwrap();
+    let (lake, mut table) = (lake(&folder).await, table(vec![]));
+    let sql = |text: &str| Some(SqlFile { path: "models/staging/order_item.sql".into(), text: text.into() });
+    land(&lake, &table, &[event("c", 1, 7, " 2.5 "), event("c", 2, 8, "1")]).await;
+    table.staging_sql = sql("select id, price, customer_id from landing.order_item where id = 7");
+    let dropped = Stager::default().stage_table(&table, 1000, &lake).await;
+    assert!(matches!(dropped, Err(StagingError::ModelRows { read: 2, given: 1, .. })), "{dropped:?}");
+    table.staging_sql = sql("select id, price from landing.order_item");
+    let missing = Stager::default().stage_table(&table, 1000, &lake).await;
+    assert!(
+        matches!(&missing, Err(StagingError::ModelColumn { column, .. }) if column == "customer_id"),
+        "{missing:?}"
+    );
+    table.staging_sql =
+        sql("select id, trim(price) as price, customer_id + 100 as customer_id from landing.order_item");
+    assert_eq!(run(&lake, &table).await.counts.quarantined, 0);
+    let found = rows(&lake, Zone::Staging, &["id", "price", "customer_id"]).await;
+    assert_eq!(found, [["7", "2.500", "\\N"], ["8", "1.000", "\\N"]].map(|row| [row[0], row[1], "101"]));
+}
+
+#[tokio::test]
+async fn a_quarantine_commit_that_staging_never_decided_on_is_taken_back_and_done_again() {
+    let folder = TempDir::new().unwrap();
+    let table = table(vec![expectation("priced", "price", Rule::NotNull, Severity::Quarantine)]);
+    let lake = lake(&folder).await;
+    let priceless = |order, id| Event { price: None, ..event("c", order, id, "") };
+    land(&lake, &table, &[priceless(1, 7), event("c", 2, 8, "1")]).await;
+    run(&lake, &table).await;
+    let before = folder.path().join("staging/order_item/_delta_log/00000000000000000002.json");
+    land(&lake, &table, &[priceless(3, 9), event("c", 4, 10, "1")]).await;
+    run(&lake, &table).await;
+    // The kill: quarantine's second commit stands, staging's does not.
+    std::fs::remove_file(&before).unwrap();
+
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.read, staged.counts.staged, staged.counts.quarantined), (2, 1, 1));
+    assert_eq!(rows(&lake, Zone::Quarantine, &["id"]).await, [["7"], ["9"]]);
+    assert_eq!(rows(&lake, Zone::Staging, &["id"]).await, [["10"], ["8"]]);
+}
+
+#[tokio::test]
+async fn a_contract_may_gain_a_column_and_may_not_change_a_type() {
+    let folder = TempDir::new().unwrap();
+    let (lake, mut table) = (lake(&folder).await, table(vec![]));
+    land(&lake, &table, &[event("c", 1, 7, "1")]).await;
+    run(&lake, &table).await;
+    table.columns.push(column("note", "nvarchar(20)", true));
+    land(&lake, &table, &[event("c", 2, 8, "1")]).await;
+    run(&lake, &table).await;
+    assert_eq!(rows(&lake, Zone::Staging, &["id", "note"]).await, [["7", "\\N"], ["8", "\\N"]]);
+    table.columns[1] = column("price", "money", true);
+    let changed = Stager::default().stage_table(&table, 1000, &lake).await;
+    assert!(matches!(&changed, Err(StagingError::ContractChanged { column, .. }) if column == "price"), "{changed:?}");
+}
+
+#[tokio::test]
+async fn metrics_are_what_the_commits_say_and_can_be_derived_again() {
+    let folder = TempDir::new().unwrap();
+    let table = table(vec![expectation("has_customer", "customer_id", Rule::NotNull, Severity::Warn)]);
+    let lake = lake(&folder).await;
+    land(&lake, &table, &[event("c", 1, 7, "1"), Event { customer: None, ..event("c", 2, 8, "1") }]).await;
+    run(&lake, &table).await;
+    let tables = [table];
+    let first = metrics::derive(&tables, &lake).await.unwrap();
+    assert_eq!(metrics::derive(&tables, &lake).await.unwrap(), 0);
+    std::fs::remove_dir_all(folder.path().join("quality")).unwrap();
+    assert_eq!(metrics::derive(&tables, &lake).await.unwrap(), first);
+    let metrics = lake.table(Zone::Quality, "metrics").await.unwrap().unwrap();
+    let files: Vec<DataFile> = metrics.files().cloned().collect();
+    let mut values = BTreeMap::new();
+    for batch in metrics.read_all(&files, None).await.unwrap() {
+        for row in 0..batch.num_rows() {
+            let text = |column: &str| batch.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned();
+            values.insert(
+                format!("{}.{}", text("zone"), text("name")),
+                value_at(batch.column_by_name("value").unwrap(), row),
+            );
+        }
+    }
+    let value = |name: &str| values[name].to_string();
+    assert_eq!(
+        (value("landing.received"), value("staging.read"), value("staging.staged")),
+        ("2".into(), "2".into(), "2".into())
+    );
+    assert_eq!(value("staging.rule.has_customer"), "1");
+}
