@@ -1,0 +1,44 @@
+//! Curated: a star schema from the staging tables' change histories.
+//!
+//! In: the staging rows added since the last build, and the models of the project.
+//! Out: dimensions (SCD 1 and 2), facts, the date dimension; change sets; one publication per build.
+//! Never: reads landing, lets the order of arrival matter, publishes half a build, updates a row that it did
+//! not compute from the whole history of its key.
+//!
+//! Read first: [`scd`] (versions of one key, pure), [`fact`] (pure), [`difference`] (pure); then `build`, the
+//! shell around them, `room` (which keys a build touches) and `publish`.
+
+mod bucket;
+mod build;
+pub mod calendar;
+mod change_set;
+mod changes;
+mod check;
+mod date_table;
+pub mod difference;
+mod dimension;
+mod dimension_table;
+mod error;
+pub mod fact;
+mod fact_table;
+mod facts;
+mod history;
+mod index;
+pub mod invariant;
+mod key;
+pub mod layout;
+mod mention;
+mod publish;
+mod query;
+mod report;
+mod room;
+pub mod scd;
+mod table_commit;
+#[cfg(test)]
+mod tests;
+
+pub use build::build;
+pub use check::{Violation, check};
+pub use error::{CuratedError, Misfit};
+pub use publish::{latest, read as publication};
+pub use report::{BuildReport, TableReport};

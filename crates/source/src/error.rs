@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use weir_core::column::ColumnType;
 use weir_core::diagnosis::{Code, Diagnose, Diagnosis, Retry};
 use weir_core::name::Identifier;
+use weir_envelope::EnvelopeError;
+use weir_stream::StreamError;
 
 /// Why a source gives no events, or a replay stopped. A file with a bad line gives none at all; a replay
 /// that stopped goes on behind what the stream already holds.
@@ -217,15 +219,19 @@ pub enum SourceError {
         /// What the source makes for it.
         wanted: i64,
     },
-    /// A topic exists with another number of partitions.
-    #[error("topic `{topic}` has {found} partitions; the project says {wanted}")]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// Partitions it has.
-        found: usize,
-        /// Partitions in the project.
-        wanted: i32,
+    /// A record does not fit its table's schema.
+    #[error("a record of the source could not be encoded")]
+    Encode {
+        /// What the encoder said.
+        #[from]
+        source: EnvelopeError,
+    },
+    /// The stream did not answer or refused.
+    #[error("the stream did not take the replay")]
+    Stream {
+        /// What the client said.
+        #[from]
+        source: StreamError,
     },
 }
 
@@ -383,12 +389,9 @@ impl Diagnose for SourceError {
                 "replay into a new folder",
                 Retry::Never,
             ),
-            Self::Partitions { .. } => diagnosis(
-                "W2044",
-                "the topic was created with another number of partitions; keys would move between them",
-                "set `stream.partitions` to the topic's number, or use a new topic",
-                Retry::AfterConfiguration,
-            ),
+            // The envelope and the stream know better what helps.
+            Self::Encode { source } => source.diagnosis(),
+            Self::Stream { source } => source.diagnosis(),
         }
     }
 }

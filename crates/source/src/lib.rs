@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod online_retail;
 mod position;
 pub mod record;
+pub mod replay;
 pub mod simulate;
 pub mod source;
 #[cfg(test)]
@@ -25,4 +26,5 @@ mod testing;
 
 pub use error::SourceError;
 pub use ledger::Ledger;
+pub use replay::{Options, Progress, Target, replay};
 pub use source::{Records, Source};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
@@ -11,20 +11,17 @@ use crate::error::SourceError;
 /// The file's name, beside the log of the embedded broker.
 pub const FILE_NAME: &str = "replay.json";
 
-/// What [`claim`] found.
+/// What [`check`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// No replay was here: the folder is claimed now.
+    /// No replay was here.
     New,
     /// The same replay was here before.
     Same,
 }
 
-/// Claims a folder for a replay with these settings, or finds it claimed.
-///
-/// The claim is on disk before the first record is sent; a crash in between leaves a claim without records,
-/// never records without a claim.
-pub fn claim(dir: &Path, settings: &Json) -> Result<Claim, SourceError> {
+/// Looks whether a folder belongs to a replay with these settings, to another one, or to none yet.
+pub fn check(dir: &Path, settings: &Json) -> Result<Claim, SourceError> {
     let path = dir.join(FILE_NAME);
     let failed = |source| SourceError::Manifest { path: path.clone(), source };
     match fs::read(&path) {
@@ -37,15 +34,19 @@ pub fn claim(dir: &Path, settings: &Json) -> Result<Claim, SourceError> {
                 Err(SourceError::OtherReplay { differences: differences.join("; ") })
             }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write(dir, &path, settings).map_err(failed)?;
-            Ok(Claim::New)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claim::New),
         Err(error) => Err(failed(error)),
     }
 }
 
-fn write(dir: &Path, path: &PathBuf, settings: &Json) -> io::Result<()> {
+/// Claims a folder. On disk before the first record is sent: a crash in between leaves a claim without
+/// records, never records without a claim.
+pub fn write(dir: &Path, settings: &Json) -> Result<(), SourceError> {
+    let path = dir.join(FILE_NAME);
+    write_whole(dir, &path, settings).map_err(|source| SourceError::Manifest { path, source })
+}
+
+fn write_whole(dir: &Path, path: &Path, settings: &Json) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let part = dir.join(format!("{FILE_NAME}.part"));
     let mut file = File::create(&part)?;
@@ -81,9 +82,10 @@ mod tests {
     fn a_folder_takes_the_same_replay_again_and_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let first = json!({ "source": "simulate", "seed": 1, "orders": 10 });
-        assert_eq!(claim(dir.path(), &first).unwrap(), Claim::New);
-        assert_eq!(claim(dir.path(), &first).unwrap(), Claim::Same);
-        let error = claim(dir.path(), &json!({ "source": "simulate", "seed": 2, "orders": 10 })).unwrap_err();
+        assert_eq!(check(dir.path(), &first).unwrap(), Claim::New);
+        write(dir.path(), &first).unwrap();
+        assert_eq!(check(dir.path(), &first).unwrap(), Claim::Same);
+        let error = check(dir.path(), &json!({ "source": "simulate", "seed": 2, "orders": 10 })).unwrap_err();
         assert_eq!(error.to_string(), "the folder was filled by another replay: `seed` was 1 and is now 2");
     }
 
@@ -91,6 +93,6 @@ mod tests {
     fn a_damaged_manifest_is_not_taken_for_a_new_folder() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE_NAME), "{").unwrap();
-        assert!(matches!(claim(dir.path(), &json!({})), Err(SourceError::Manifest { .. })));
+        assert!(matches!(check(dir.path(), &json!({})), Err(SourceError::Manifest { .. })));
     }
 }

@@ -1,0 +1,75 @@
+//! One build: from the new staging rows to a publication.
+//!
+//! The order is what makes a kill harmless: histories, then dimensions, then the date dimension, then facts,
+//! then the publication. Every table's commit holds its own input's positions, so the next build finds for
+//! every table what is left to do, and an interrupted one converges to what an uninterrupted one gives.
+
+use std::collections::BTreeMap;
+
+use weir_core::name::ModelName;
+use weir_lake::{Lake, Table};
+use weir_project::{ModelKind, Project};
+
+use crate::error::CuratedError;
+use crate::history::{self, Taken};
+use crate::index::{Index, Indexes};
+use crate::mention::new_mentions;
+use crate::publish::publish;
+use crate::report::{BuildReport, TableReport};
+use crate::room::Room;
+use crate::{date_table, dimension_table, fact_table};
+
+/// Brings every curated table up to the staging tables' newest versions and publishes the result.
+///
+/// Afterwards the newest publication describes exactly these versions. A build that finds nothing new writes
+/// nothing. One build at a time: a second one is refused by a commit conflict, and loses nothing.
+#[tracing::instrument(name = "curated.build", skip_all, fields(stage = "curated"))]
+pub async fn build(project: &Project, lake: &Lake) -> Result<BuildReport, CuratedError> {
+    build_in(&Room::new(project, lake)).await
+}
+
+pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
+    let mut histories: BTreeMap<ModelName, Table> = BTreeMap::new();
+    let mut taken: BTreeMap<ModelName, Taken> = BTreeMap::new();
+    for model in room.models.iter().filter(|model| model.source.is_some()) {
+        let (table, counts) = history::append(room, model).await?;
+        histories.insert(model.name.clone(), table);
+        taken.insert(model.name.clone(), counts);
+    }
+    let mut mentions = new_mentions(room, &histories).await?;
+
+    let mut tables: BTreeMap<ModelName, Table> = BTreeMap::new();
+    let mut reports: BTreeMap<ModelName, TableReport> = BTreeMap::new();
+    let mut indexes = Indexes::new();
+    for model in room.models.iter() {
+        let (table, report) = match model.kind {
+            ModelKind::Dimension { .. } => {
+                let mentioned = mentions.keys.remove(&model.name);
+                let built = dimension_table::build(room, model, &histories, mentioned).await?;
+                indexes.extend(Index::new(room, model, built.0.clone()).map(|index| (model.name.clone(), index)));
+                built
+            }
+            ModelKind::DateDimension => date_table::build(room, model, &std::mem::take(&mut mentions.years)).await?,
+            ModelKind::Fact { .. } => continue,
+        };
+        reports.insert(model.name.clone(), report);
+        tables.insert(model.name.clone(), table);
+    }
+    for model in room.facts() {
+        let Some(history) = histories.get(&model.name) else { continue };
+        let (table, report) = fact_table::build(room, model, history, &indexes).await?;
+        reports.insert(model.name.clone(), report);
+        tables.insert(model.name.clone(), table);
+    }
+
+    let published = publish(room, &tables).await?.map(|publication| publication.build);
+    let mut report = BuildReport { tables: Vec::new(), published };
+    for model in room.models.iter() {
+        let Some(mut table) = reports.remove(&model.name) else { continue };
+        let counts = taken.get(&model.name).copied().unwrap_or_default();
+        (table.read, table.keyless) = (counts.read, counts.keyless);
+        tracing::info!(table = %table.table, version = table.version, read = table.read, upserts = table.upserts, deletes = table.deletes, "built");
+        report.tables.push(table);
+    }
+    Ok(report)
+}

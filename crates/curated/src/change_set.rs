@@ -1,0 +1,187 @@
+//! Change sets: the rows that a load must apply, in Parquet files of their own, written before the commit that
+//! they describe and named in it. A file that no commit names belongs to a build that was killed.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+use weir_core::failpoint;
+use weir_core::publication::{ChangeSet, ChangeSetFile};
+use weir_lake::{CommitInfo, Lake};
+use weir_project::Model;
+
+use crate::error::{CuratedError, of};
+use crate::layout::change_set_schema;
+use crate::room::blocking;
+
+/// Rows of a change set that are held before a file is written.
+const FILE_BYTES: usize = 64 << 20;
+/// The entry in a commit's info.
+const ENTRY: &str = "weir.curated";
+
+/// What a table's commit says of its change set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    /// Rows to write.
+    pub upserts: u64,
+    /// Rows to delete.
+    pub deletes: u64,
+    /// The files.
+    pub files: Vec<ChangeSetFile>,
+    /// Of a dimension: the file with hashes of the business keys whose facts must be pointed anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
+}
+
+impl Written {
+    /// What stands in the commit's info.
+    pub fn info(&self) -> Result<Map<String, Value>, serde_json::Error> {
+        Ok([(ENTRY.to_owned(), serde_json::to_value(self)?)].into_iter().collect())
+    }
+
+    /// What a commit says; none for one without rows to load.
+    pub fn of(table: &str, commit: &CommitInfo) -> Result<Option<Self>, CuratedError> {
+        let Some(entry) = commit.info.get(ENTRY) else { return Ok(None) };
+        let read = match entry {
+            // The log may hold the entry as a text with JSON inside.
+            Value::String(text) => serde_json::from_str(text),
+            other => serde_json::from_value(other.clone()),
+        };
+        read.map(Some).map_err(|source| CuratedError::Unreadable {
+            path: format!("curated/{table}/_delta_log/{:020}.json", commit.version),
+            source: Box::new(source),
+        })
+    }
+
+    /// As a publication lists it; none when there is nothing to load.
+    pub fn change_set(self, version: i64) -> Option<ChangeSet> {
+        let Self { upserts, deletes, files, .. } = self;
+        (!files.is_empty()).then_some(ChangeSet { version, upserts, deletes, files })
+    }
+}
+
+/// Writes one table's change set.
+pub(crate) struct Writer {
+    lake: Lake,
+    model: Model,
+    schema: SchemaRef,
+    held: Vec<RecordBatch>,
+    bytes: usize,
+    written: Written,
+}
+
+impl Writer {
+    pub fn new(lake: &Lake, model: &Model, table: &Schema) -> Self {
+        let schema = change_set_schema(table);
+        Self { lake: lake.clone(), model: model.clone(), schema, held: vec![], bytes: 0, written: Written::default() }
+    }
+
+    /// Rows that the table has from now on.
+    pub async fn upserts(&mut self, rows: &RecordBatch) -> Result<(), CuratedError> {
+        self.written.upserts += rows.num_rows() as u64;
+        self.hold(rows, "u").await
+    }
+
+    /// Rows that the table has no more.
+    pub async fn deletes(&mut self, rows: &RecordBatch) -> Result<(), CuratedError> {
+        self.written.deletes += rows.num_rows() as u64;
+        self.hold(rows, "d").await
+    }
+
+    /// Hashes of business keys that the facts must look up anew.
+    pub async fn moved(&mut self, hashes: &[u64]) -> Result<(), CuratedError> {
+        if hashes.is_empty() {
+            return Ok(());
+        }
+        let numbers: Int64Array = hashes.iter().map(|hash| Some(i64::from_ne_bytes(hash.to_ne_bytes()))).collect();
+        let schema = Arc::new(Schema::new(vec![Field::new("_key_hash", DataType::Int64, true)]));
+        let rows = RecordBatch::try_new(schema, vec![Arc::new(numbers)]).map_err(of(&self.model.name))?;
+        let path = format!("curated/_changes/{}/{}.moved.parquet", self.model.name, Uuid::new_v4());
+        self.put(path.clone(), vec![rows]).await?;
+        self.written.moved = Some(path);
+        Ok(())
+    }
+
+    async fn hold(&mut self, rows: &RecordBatch, change: &'static str) -> Result<(), CuratedError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let letters: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(change, rows.num_rows())));
+        let columns = rows.columns().iter().cloned().chain([letters]).collect();
+        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?;
+        self.bytes += rows.get_array_memory_size();
+        self.held.push(rows);
+        if self.bytes > FILE_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<(), CuratedError> {
+        self.bytes = 0;
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            return Ok(());
+        }
+        let rows = held.iter().map(|batch| batch.num_rows() as u64).sum();
+        let path = format!("curated/_changes/{}/{}.parquet", self.model.name, Uuid::new_v4());
+        let content_length = self.put(path.clone(), held).await?;
+        self.written.files.push(ChangeSetFile { path, content_length, rows });
+        Ok(())
+    }
+
+    async fn put(&self, path: String, rows: Vec<RecordBatch>) -> Result<u64, CuratedError> {
+        let unwritable = |source: ParquetError, path: &str| CuratedError::Unreadable {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let named = path.clone();
+        let bytes = blocking(&self.model, move || encoded(&rows).map_err(|e| unwritable(e, &named))).await?;
+        let length = bytes.len() as u64;
+        self.lake.put(&path, bytes).await?;
+        Ok(length)
+    }
+
+    /// All rows are in files.
+    pub async fn finish(mut self) -> Result<Written, CuratedError> {
+        self.flush().await?;
+        failpoint::hit("curated.change_set_written");
+        Ok(self.written)
+    }
+}
+
+fn encoded(rows: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_created_by("weir".to_owned())
+        .build();
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), first.schema(), options)?;
+    for batch in rows {
+        writer.write(batch)?;
+    }
+    writer.into_inner()
+}
+
+/// The hashes in a file that [`Writer::moved`] wrote.
+pub(crate) async fn read_moved(lake: &Lake, path: &str) -> Result<Vec<u64>, CuratedError> {
+    let unreadable =
+        |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
+    let bytes = lake.get(path).await?.ok_or_else(|| unreadable("it is not there".into()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+    let mut hashes = Vec::new();
+    for batch in reader.map_err(|e| unreadable(e.into()))? {
+        let batch = batch.map_err(|e| unreadable(e.into()))?;
+        let column = batch.column(0).as_primitive_opt::<Int64Type>();
+        let column = column.ok_or_else(|| unreadable("its column is of another type".into()))?;
+        hashes.extend((0..column.len()).map(|i| u64::from_ne_bytes(column.value(i).to_ne_bytes())));
+    }
+    Ok(hashes)
+}

@@ -1,0 +1,92 @@
+//! A bucket's change history in columns, seen key by key.
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, Rows, SortField};
+use weir_core::change::Op;
+use weir_project::Model;
+
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, tracked_columns};
+use crate::scd::Step;
+
+/// Rows encoded so that two encodings are equal exactly when the values are.
+pub fn encoded(columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    RowConverter::new(fields)?.convert_columns(columns)
+}
+
+/// These columns of a batch, by position.
+pub fn columns(batch: &RecordBatch, positions: &[usize]) -> Vec<ArrayRef> {
+    positions.iter().map(|i| batch.column(*i).clone()).collect()
+}
+
+/// The changes of some keys, grouped by key.
+pub struct Changes {
+    ops: Vec<Op>,
+    order_keys: BinaryArray,
+    times: TimestampMicrosecondArray,
+    keys: Rows,
+    tracked: Option<Rows>,
+    content: Rows,
+    order: Vec<u32>,
+}
+
+impl Changes {
+    /// From rows of a model's history, in any order.
+    pub fn new(model: &Model, history: &RecordBatch) -> Result<Self, ArrowError> {
+        let named = |name: &str| {
+            history.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("a history has no `{name}`")))
+        };
+        let letters = named(OP)?.as_string::<i32>();
+        let ops = (0..history.num_rows())
+            .map(|i| {
+                let letter = letters.value(i);
+                Op::from_letter(letter).ok_or_else(|| ArrowError::ParseError(format!("`{letter}` is no operation")))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let keys = encoded(&columns(history, &model.key_indexes()))?;
+        let tracked = tracked_columns(model);
+        let tracked = if tracked.is_empty() { None } else { Some(encoded(&columns(history, &tracked))?) };
+        let all: Vec<usize> = (0..model.columns.len()).collect();
+        let content = encoded(&columns(history, &all))?;
+        // A bucket is far below 4 billion rows: a batch of that size cannot be held.
+        let mut order: Vec<u32> = (0..history.num_rows() as u32).collect();
+        order.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+        Ok(Self {
+            ops,
+            order_keys: named(ORDER_KEY)?.as_binary::<i32>().clone(),
+            times: named(SOURCE_TS)?.as_primitive::<TimestampMicrosecondType>().clone(),
+            keys,
+            tracked,
+            content,
+            order,
+        })
+    }
+
+    /// The history's rows of one key after the other.
+    pub fn groups(&self) -> impl Iterator<Item = &[u32]> {
+        self.order.chunk_by(|a, b| self.keys.row(*a as usize) == self.keys.row(*b as usize))
+    }
+
+    /// Encoding of a group's key.
+    pub fn key(&self, group: &[u32]) -> &[u8] {
+        self.keys.row(group[0] as usize).data()
+    }
+
+    /// Fills `out` with a group's changes.
+    pub fn steps<'a>(&'a self, group: &[u32], out: &mut Vec<Step<'a>>) {
+        out.clear();
+        out.extend(group.iter().map(|row| {
+            let i = *row as usize;
+            Step {
+                order_key: self.order_keys.value(i),
+                op: self.ops[i],
+                source_ts: self.times.value(i),
+                tracked: self.tracked.as_ref().map_or(&[][..], |rows| rows.row(i).data()),
+                content: self.content.row(i).data(),
+                row: *row,
+            }
+        }));
+    }
+}

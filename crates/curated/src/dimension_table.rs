@@ -1,0 +1,336 @@
+//! Dimensions: from the histories of the touched keys to the table's next version.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use weir_core::name::ModelName;
+use weir_core::surrogate::UNKNOWN;
+use weir_lake::{DataFile, Partition, Table};
+use weir_project::{Model, ModelKind};
+
+use crate::bucket::{Rewritten, Stored, rewrite};
+use crate::change_set::Writer;
+use crate::changes::encoded;
+use crate::difference::{Difference, difference};
+use crate::dimension::{unknown_member, wanted};
+use crate::error::{CuratedError, of};
+use crate::facts::timelines;
+use crate::key::{bucket, key_hashes};
+use crate::layout::DIMENSION_TAIL;
+use crate::mention::{Keys, ever_mentioned, pick, together};
+use crate::report::TableReport;
+use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
+use crate::table_commit::{Outcome, commit};
+
+/// Buckets that are computed at the same time.
+pub(crate) const AT_ONCE: usize = 2;
+
+/// What one bucket must become.
+pub(crate) struct Plan {
+    pub stored: Stored,
+    pub wanted: RecordBatch,
+    pub difference: Difference,
+}
+
+impl Plan {
+    pub fn upserts(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.wanted, &UInt32Array::from(self.difference.upserts.clone()))
+    }
+
+    pub fn deletes(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.deletes.clone()))
+    }
+}
+
+/// Builds a dimension: the keys whose history grew, and inferred members for keys that facts mention anew.
+pub(crate) async fn build(
+    room: &Room,
+    model: &Model,
+    histories: &BTreeMap<ModelName, Table>,
+    mentions: Option<Keys>,
+) -> Result<(Table, TableReport), CuratedError> {
+    let mut table = room.table(model).await?;
+    let Some(history) = histories.get(&model.name) else { return Ok((table, TableReport::of(model, 0))) };
+    let input = of_curated(history.name());
+    let mut touched = touched(model, history, table.position(&input), room.buckets).await?;
+    let mut mentions = mentions.unwrap_or_default().by_bucket(room.buckets).map_err(of(&model.name))?;
+    let first = table.files().next().is_none();
+
+    let mut buckets: BTreeSet<u16> = touched.keys().chain(mentions.keys()).copied().collect();
+    let unknown = unknown_member(model).map_err(of(&model.name))?;
+    let unknown_bucket = bucket(key_hashes(&named(&unknown, model).map_err(of(&model.name))?)[0], room.buckets);
+    buckets.extend(first.then_some(unknown_bucket));
+
+    let mut change_set = Writer::new(&room.lake, model, table.schema());
+    let mut rewritten = Rewritten::default();
+    let mut moved: Vec<u64> = Vec::new();
+    let mut fresh: HashSet<i64> = HashSet::new();
+    // Boxed one by one: a closure over them would not be `Send` for every lifetime.
+    let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
+    for bucket in buckets {
+        let job = Job {
+            bucket,
+            touched: touched.remove(&bucket).unwrap_or_else(Touched::none),
+            mentions: mentions.remove(&bucket).unwrap_or_default(),
+            unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
+        };
+        jobs.push(one_bucket(room, model, histories, &table, job).boxed());
+    }
+    let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
+    while let Some(bucket) = done.next().await {
+        let bucket = bucket?;
+        change_set.upserts(&bucket.upserts).await?;
+        change_set.deletes(&bucket.deletes).await?;
+        for surrogate in bucket.fresh {
+            if !fresh.insert(surrogate) {
+                return Err(CuratedError::Collision { model: model.name.clone(), key: surrogate.to_string() });
+            }
+        }
+        moved.extend(bucket.moved);
+        rewritten.add.extend(bucket.rewritten.add);
+        rewritten.remove.extend(bucket.rewritten.remove);
+    }
+    drop(done);
+    refuse_collisions(model, &table, &fresh).await?;
+    change_set.moved(&moved).await?;
+    let positions = vec![(input, history.version())];
+    let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
+    Ok((table, report))
+}
+
+struct Job {
+    bucket: u16,
+    touched: Touched,
+    mentions: Vec<ArrayRef>,
+    unknown: Option<RecordBatch>,
+}
+
+struct Done {
+    rewritten: Rewritten,
+    upserts: RecordBatch,
+    deletes: RecordBatch,
+    moved: Vec<u64>,
+    fresh: Vec<i64>,
+}
+
+async fn one_bucket(
+    room: &Room,
+    model: &Model,
+    histories: &BTreeMap<ModelName, Table>,
+    table: &Table,
+    job: Job,
+) -> Result<Done, CuratedError> {
+    let partition = Partition::Bucket(job.bucket);
+    let mut plan = plan(room, model, histories, table, &job).await?;
+    let owned = model.clone();
+    let (plan, moved, fresh) = blocking(model, move || {
+        let moved = moved(&owned, &plan).map_err(of(&owned.name))?;
+        let known: HashSet<i64> = surrogates(&plan.stored.rows).iter().copied().collect();
+        let mut fresh = Vec::new();
+        for row in &plan.difference.upserts {
+            let surrogate = surrogates(&plan.wanted)[*row as usize];
+            if !known.contains(&surrogate) {
+                fresh.push(surrogate);
+            }
+        }
+        if let Some(unknown) = job.unknown {
+            let row = u32::try_from(plan.wanted.num_rows()).unwrap_or(u32::MAX);
+            plan.wanted = concat_batches(&plan.wanted.schema(), [&plan.wanted, &unknown]).map_err(of(&owned.name))?;
+            plan.difference.upserts.push(row);
+        }
+        Ok((plan, moved, fresh))
+    })
+    .await?;
+    let upserts = plan.upserts().map_err(of(&model.name))?;
+    let deletes = plan.deletes().map_err(of(&model.name))?;
+    let rewritten = rewrite(model, table, partition, plan.stored, &plan.difference, &upserts).await?;
+    Ok(Done { rewritten, upserts, deletes, moved, fresh })
+}
+
+/// Compares a whole bucket with its history; for a check, nothing is written.
+pub(crate) async fn whole_bucket(
+    room: &Room,
+    model: &Model,
+    histories: &BTreeMap<ModelName, Table>,
+    table: &Table,
+    bucket: u16,
+    mentions: Vec<ArrayRef>,
+) -> Result<Plan, CuratedError> {
+    plan(room, model, histories, table, &Job { bucket, touched: Touched::All, mentions, unknown: None }).await
+}
+
+async fn plan(
+    room: &Room,
+    model: &Model,
+    histories: &BTreeMap<ModelName, Table>,
+    table: &Table,
+    job: &Job,
+) -> Result<Plan, CuratedError> {
+    let partition = Partition::Bucket(job.bucket);
+    let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
+    // A mentioned key that is stored and not touched keeps its rows: nothing to do for it.
+    let mut missing = Missing::new(&job.mentions).map_err(of(&model.name))?;
+    let stored = Stored::read(model, table, files, &job.touched, |keys, hashes| {
+        missing.found(keys, hashes, &job.touched).map_err(of(&model.name))
+    })
+    .await?;
+    let mut mentions = vec![missing.left().map_err(of(&model.name))?];
+    let history = match histories.get(&model.name) {
+        Some(history) if !job.touched.is_empty() => {
+            let files: Vec<DataFile> = history.files_in(partition).cloned().collect();
+            rows_of(model, history, &files, &job.touched).await?
+        }
+        _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
+    };
+    // An inferred member that is stored was mentioned once, so it is mentioned for ever.
+    let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
+    mentions.push(inferred);
+    let found = compute(room, model, &history, &mentions).await?;
+    let vanished = vanished(model, &real, &found).map_err(of(&model.name))?;
+    let found = if vanished.is_empty() {
+        found
+    } else {
+        mentions.push(ever_mentioned(room, histories, model, &vanished).await?);
+        compute(room, model, &history, &mentions).await?
+    };
+    let difference = differs(model, &stored.rows, &found)?;
+    Ok(Plan { stored, wanted: found, difference })
+}
+
+async fn compute(
+    room: &Room,
+    model: &Model,
+    history: &RecordBatch,
+    mentions: &[Vec<ArrayRef>],
+) -> Result<RecordBatch, CuratedError> {
+    let parts: Vec<Vec<ArrayRef>> = mentions.iter().filter(|part| !part.is_empty()).cloned().collect();
+    let (owned, history) = (model.clone(), history.clone());
+    let found = blocking(model, move || {
+        let mentioned = together(&parts).map_err(of(&owned.name))?;
+        wanted(&owned, &history, &mentioned).map_err(of(&owned.name))
+    })
+    .await?;
+    let Some((_, broken)) = found.broken.first() else { return Ok(found.rows) };
+    let keys = named(&found.rows, model).map_err(of(&model.name))?;
+    Err(CuratedError::Violation {
+        model: model.name.clone(),
+        broken: *broken,
+        count: found.broken.len(),
+        keys: room.shown(model, &keys, found.broken.iter().map(|(row, _)| *row)),
+    })
+}
+
+fn differs(model: &Model, stored: &RecordBatch, wanted: &RecordBatch) -> Result<Difference, CuratedError> {
+    let arrow = of(&model.name);
+    let (old, new) = (encoded(stored.columns()).map_err(arrow)?, encoded(wanted.columns()).map_err(arrow)?);
+    let (old_keys, new_keys) = (surrogates(stored), surrogates(wanted));
+    let old: Vec<(i64, &[u8])> = old_keys.iter().copied().zip(old.iter().map(|row| row.data())).collect();
+    let new: Vec<(i64, &[u8])> = new_keys.iter().copied().zip(new.iter().map(|row| row.data())).collect();
+    difference(&old, &new).map_err(|collision| {
+        let keys = if collision.stored { old_keys } else { new_keys };
+        CuratedError::Collision { model: model.name.clone(), key: keys[collision.second as usize].to_string() }
+    })
+}
+
+fn surrogates(rows: &RecordBatch) -> &[i64] {
+    rows.column(0).as_primitive::<Int64Type>().values()
+}
+
+/// Key columns of the stored inferred members, and of the stored versions.
+fn stored_keys(model: &Model, rows: &RecordBatch) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>), arrow::error::ArrowError> {
+    let keys = named(rows, model)?;
+    let [.., inferred] = DIMENSION_TAIL;
+    let Some(flags) = rows.column_by_name(inferred).and_then(|column| column.as_boolean_opt()) else {
+        return Ok((Vec::new(), keys));
+    };
+    let (yes, no): (Vec<u32>, Vec<u32>) = (0u32..).take(rows.num_rows()).partition(|row| flags.value(*row as usize));
+    Ok((pick(&keys, yes)?, pick(&keys, no)?))
+}
+
+/// Hashes of keys that had versions and are to have no row.
+fn vanished(
+    model: &Model,
+    stored: &[ArrayRef],
+    wanted: &RecordBatch,
+) -> Result<HashSet<u64>, arrow::error::ArrowError> {
+    let left: HashSet<u64> = key_hashes(&named(wanted, model)?).into_iter().collect();
+    Ok(key_hashes(stored).into_iter().filter(|hash| !left.contains(hash)).collect())
+}
+
+/// Hashes of stored keys for which a fact could find another version than before.
+fn moved(model: &Model, plan: &Plan) -> Result<Vec<u64>, arrow::error::ArrowError> {
+    if plan.difference.is_empty() {
+        return Ok(Vec::new());
+    }
+    let [from, ..] = DIMENSION_TAIL;
+    let lines = |rows: &RecordBatch| {
+        let from = rows.column_by_name(from).map(|column| column.as_primitive::<TimestampMicrosecondType>().clone());
+        let from = from.ok_or_else(|| arrow::error::ArrowError::SchemaError("no effective_from".to_owned()))?;
+        timelines(rows.column(0).as_primitive::<Int64Type>(), &named(rows, model)?, &from)
+    };
+    let (before, after) = (lines(&plan.stored.rows)?, lines(&plan.wanted)?);
+    let keys = named(&plan.stored.rows, model)?;
+    let rows = encoded(&keys)?;
+    let mut moved: BTreeSet<u64> = BTreeSet::new();
+    for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
+        let key = rows.row(row).data();
+        if before.get(key) != after.get(key) {
+            moved.insert(hash);
+        }
+    }
+    Ok(moved.into_iter().collect())
+}
+
+/// New surrogate keys against all that stay: two keys with one hash must stop the build.
+async fn refuse_collisions(model: &Model, table: &Table, fresh: &HashSet<i64>) -> Result<(), CuratedError> {
+    let ModelKind::Dimension { surrogate_key, .. } = &model.kind else { return Ok(()) };
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let files: Vec<DataFile> = table.files().cloned().collect();
+    let mut stored = table.read(&files, Some(&[surrogate_key.as_str()]))?;
+    while let Some(batch) = stored.next().await {
+        let batch = batch?;
+        if let Some(twice) = surrogates(&batch).iter().find(|key| **key != UNKNOWN && fresh.contains(key)) {
+            return Err(CuratedError::Collision { model: model.name.clone(), key: twice.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// Mentioned keys of which no row is stored.
+struct Missing<'a> {
+    columns: &'a [ArrayRef],
+    left: BTreeMap<Box<[u8]>, u32>,
+}
+
+impl<'a> Missing<'a> {
+    fn new(columns: &'a [ArrayRef]) -> Result<Self, arrow::error::ArrowError> {
+        let mut left = BTreeMap::new();
+        if !columns.is_empty() {
+            let rows = encoded(columns)?;
+            left.extend((0u32..).zip(rows.iter()).map(|(row, key)| (Box::from(key.data()), row)));
+        }
+        Ok(Self { columns, left })
+    }
+
+    fn found(&mut self, keys: &[ArrayRef], hashes: &[u64], touched: &Touched) -> Result<(), arrow::error::ArrowError> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        for (key, hash) in encoded(keys)?.iter().zip(hashes) {
+            if !touched.contains(*hash) {
+                self.left.remove(key.data());
+            }
+        }
+        Ok(())
+    }
+
+    fn left(self) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
+        pick(self.columns, self.left.into_values().collect())
+    }
+}

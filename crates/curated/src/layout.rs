@@ -1,0 +1,125 @@
+//! Columns of curated tables: fixed by the model alone, the same in the lake, in change sets and in the
+//! warehouse.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use weir_core::column::ColumnType;
+use weir_core::name::ModelName;
+use weir_project::{Model, ModelKind, Scd};
+
+/// Operation of a history row; a row that the model's WHERE leaves out is a delete.
+pub const OP: &str = "_op";
+/// Order key of a history row.
+pub const ORDER_KEY: &str = "_order_key";
+/// Commit time of a history row.
+pub const SOURCE_TS: &str = "_source_ts";
+/// `u` or `d`, the last column of a change set.
+pub const CHANGE: &str = "_change";
+/// The partition column of bucketed tables.
+pub const BUCKET: &str = "_bucket";
+
+/// Columns that end a dimension.
+pub const DIMENSION_TAIL: [&str; 4] = ["effective_from", "effective_to", "is_current", "is_inferred"];
+/// The column that ends a fact.
+pub const EVENT_TIME: &str = "event_time";
+
+/// Timestamps are UTC microseconds everywhere.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// How a declared type is stored.
+pub fn arrow_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Bit => DataType::Boolean,
+        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
+        ColumnType::Int => DataType::Int32,
+        ColumnType::BigInt => DataType::Int64,
+        ColumnType::Real => DataType::Float32,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => timestamp(),
+        ColumnType::VarBinary { .. } => DataType::Binary,
+    }
+}
+
+fn field(name: impl AsRef<str>, kind: DataType) -> Field {
+    Field::new(name.as_ref(), kind, true)
+}
+
+fn model_fields(model: &Model) -> impl Iterator<Item = Field> + '_ {
+    model.columns.iter().map(|column| field(&column.name, arrow_type(column.kind)))
+}
+
+/// The name of a model's change history.
+pub fn history_name(model: &ModelName) -> String {
+    format!("{model}_history")
+}
+
+/// A model's change history: its output columns, then what orders the changes.
+pub fn history_schema(model: &Model) -> SchemaRef {
+    let mut fields: Vec<Field> = model_fields(model).collect();
+    fields.extend([field(OP, DataType::Utf8), field(ORDER_KEY, DataType::Binary), field(SOURCE_TS, timestamp())]);
+    Arc::new(Schema::new(fields))
+}
+
+/// Positions, in a model's columns, of its business key and then of its other columns.
+pub fn dimension_columns(model: &Model) -> Vec<usize> {
+    let key = model.key_indexes();
+    let rest = (0..model.columns.len()).filter(|i| !key.contains(i));
+    key.iter().copied().chain(rest).collect()
+}
+
+/// Positions of the columns whose change opens a version.
+pub fn tracked_columns(model: &Model) -> Vec<usize> {
+    (0..model.columns.len()).filter(|i| model.columns[*i].scd == Scd::Type2).collect()
+}
+
+/// The columns of a model's curated table, in table order, without the partition column.
+pub fn table_schema(model: &Model) -> SchemaRef {
+    let mut fields = Vec::new();
+    match &model.kind {
+        ModelKind::Dimension { surrogate_key, .. } => {
+            fields.push(field(surrogate_key, DataType::Int64));
+            let columns: Vec<Field> = model_fields(model).collect();
+            fields.extend(dimension_columns(model).into_iter().map(|i| columns[i].clone()));
+            let [from, to, current, inferred] = DIMENSION_TAIL;
+            fields.extend([field(from, timestamp()), field(to, timestamp())]);
+            fields.extend([field(current, DataType::Boolean), field(inferred, DataType::Boolean)]);
+        }
+        ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
+            fields.extend(model_fields(model));
+            fields.extend(dimensions.iter().map(|d| field(&d.key_column, DataType::Int64)));
+            fields.extend(date_keys.iter().map(|d| field(&d.key_column, DataType::Int32)));
+            fields.extend(milestones.iter().map(|m| field(&m.column, timestamp())));
+            fields.push(field(EVENT_TIME, timestamp()));
+        }
+        ModelKind::DateDimension => {
+            fields.extend([field("date_key", DataType::Int32), field("date", DataType::Date32)]);
+            let numbers = ["year", "quarter", "month", "day", "day_of_week"];
+            fields.extend(numbers.map(|name| field(name, DataType::Int32)));
+            fields.extend([field("month_name", DataType::Utf8), field("day_name", DataType::Utf8)]);
+            fields.push(field("is_weekend", DataType::Boolean));
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// A table's columns and `_change`.
+pub fn change_set_schema(table: &Schema) -> SchemaRef {
+    let mut fields: Vec<Field> = table.fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(field(CHANGE, DataType::Utf8));
+    Arc::new(Schema::new(fields))
+}
+
+/// Columns of which a curated table, as loaded, has one row per value.
+pub fn load_key(model: &Model) -> Vec<String> {
+    match &model.kind {
+        ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
+        ModelKind::Fact { .. } => model.key.iter().map(ToString::to_string).collect(),
+        ModelKind::DateDimension => vec!["date_key".to_owned()],
+    }
+}

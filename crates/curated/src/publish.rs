@@ -1,0 +1,79 @@
+//! The publication: after every table has committed, one file says which versions belong together and which
+//! change sets lead there from the publication before. Also the change sets of builds that were killed before
+//! they published: they stand in the tables' commits.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use weir_core::failpoint;
+use weir_core::name::ModelName;
+use weir_core::publication::{Publication, PublishedTable};
+use weir_lake::{Lake, LakeError, Table};
+
+use crate::change_set::Written;
+use crate::error::CuratedError;
+use crate::layout::load_key;
+use crate::room::Room;
+
+/// The newest publication; none before the first.
+pub async fn latest(lake: &Lake) -> Result<Option<Publication>, CuratedError> {
+    match newest(lake).await? {
+        0 => Ok(None),
+        build => read(lake, build).await,
+    }
+}
+
+/// One publication, by number; none if it is not there.
+pub async fn read(lake: &Lake, build: u64) -> Result<Option<Publication>, CuratedError> {
+    let path = Publication::path(build);
+    let Some(bytes) = lake.get(&path).await? else { return Ok(None) };
+    let read = serde_json::from_slice(&bytes);
+    read.map(Some).map_err(|source| CuratedError::Unreadable { path, source: Box::new(source) })
+}
+
+/// The greatest number in the folder.
+async fn newest(lake: &Lake) -> Result<u64, CuratedError> {
+    let folder = Path::from("curated/_published");
+    let failed = |source: object_store::Error| {
+        CuratedError::Lake(LakeError::Store { what: "curated/_published".to_owned(), source: Box::new(source) })
+    };
+    let files: Vec<_> = lake.store().list(Some(&folder)).try_collect().await.map_err(failed)?;
+    let number = |name: &str| name.strip_suffix(".json").and_then(|digits| digits.parse::<u64>().ok());
+    Ok(files.iter().filter_map(|file| file.location.filename().and_then(number)).max().unwrap_or(0))
+}
+
+/// Publishes what the tables hold; none when nothing can be loaded that was not published before.
+pub(crate) async fn publish(
+    room: &Room,
+    tables: &BTreeMap<ModelName, Table>,
+) -> Result<Option<Publication>, CuratedError> {
+    let last = latest(&room.lake).await?;
+    let mut published = Vec::new();
+    for model in room.models.iter() {
+        let Some(table) = tables.get(&model.name) else { continue };
+        let before = last.iter().flat_map(|last| &last.tables).find(|before| before.table == model.name);
+        let after = before.map_or(-1, |before| before.version);
+        let mut change_sets = Vec::new();
+        for info in table.commit_infos(after, table.version()).await? {
+            change_sets.extend(Written::of(table.name(), &info)?.and_then(|written| written.change_set(info.version)));
+        }
+        let table = model.name.clone();
+        published.push(PublishedTable { version: tables[&table].version(), table, key: load_key(model), change_sets });
+    }
+    if published.iter().all(|table| table.change_sets.is_empty()) {
+        return Ok(None);
+    }
+    let build = last.map_or(1, |last| last.build + 1);
+    let published_at = chrono::Utc::now().timestamp_micros();
+    let publication = Publication { build, published_at, tables: published };
+    let path = Publication::path(build);
+    let text = serde_json::to_vec_pretty(&publication);
+    let text = text.map_err(|source| CuratedError::Unreadable { path: path.clone(), source: Box::new(source) })?;
+    failpoint::hit("curated.before_publish");
+    if !room.lake.put_if_absent(&path, text).await? {
+        return Err(CuratedError::PublishedElsewhere { build });
+    }
+    failpoint::hit("curated.published");
+    Ok(Some(publication))
+}

@@ -1,0 +1,273 @@
+//! A model's query over new staging rows.
+//!
+//! The query is the user's, rewritten in two places: it also gives `_op`, `_order_key` and `_source_ts`, and
+//! its WHERE moves into `_op`: a row that the model leaves out is, for the model, a delete. Otherwise an update
+//! that makes a row leave would leave the old row behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::MemorySchemaProvider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, Statement};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use futures::StreamExt;
+use weir_lake::{Batches, DataFile, Lake, Table};
+use weir_project::{Model, SqlFile};
+
+use crate::error::{CuratedError, Misfit};
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, history_schema};
+
+/// Small hour files are put together to batches of this size before they are computed on.
+const BATCH_ROWS: usize = 64 * 1024;
+
+/// Columns that the query engine gives, in the form of a model's history.
+pub(crate) struct Running<'a> {
+    model: &'a Model,
+    sql: &'a SqlFile,
+    schema: SchemaRef,
+    stream: SendableRecordBatchStream,
+}
+
+/// Starts a model's query over these files of its staging table.
+pub(crate) async fn run<'a>(
+    lake: &Lake,
+    model: &'a Model,
+    sql: &'a SqlFile,
+    staging: &Table,
+    files: &[DataFile],
+) -> Result<Running<'a>, CuratedError> {
+    let syntax = |source: ParserError| CuratedError::Syntax {
+        model: model.name.clone(),
+        path: sql.path.clone(),
+        source: Box::new(source),
+    };
+    let failed = |source| failed(model, sql, source);
+    let text = rewritten(&sql.text).map_err(syntax)?;
+
+    // Once over no rows, to learn which columns the query reads; then over the rows with those columns only.
+    let full = staging.schema().clone();
+    let nothing = futures::stream::empty().boxed();
+    let dry = session(lake, staging, full, nothing).map_err(failed)?;
+    let plan = dry.state().create_logical_plan(&text).await.map_err(failed)?;
+    let plan = dry.state().optimize(&plan).map_err(failed)?;
+    let mut columns: Vec<String> = Vec::new();
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            columns.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map_err(failed)?;
+
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let positions = names.iter().filter_map(|name| staging.schema().index_of(name).ok()).collect::<Vec<_>>();
+    let narrow = Arc::new(staging.schema().project(&positions).map_err(|e| failed(e.into()))?);
+    let rows = staging.read(files, Some(&names))?;
+    let context = session(lake, staging, narrow, rows).map_err(failed)?;
+    let frame = context.sql(&text).await.map_err(failed)?;
+    let stream = frame.execute_stream().await.map_err(failed)?;
+    Ok(Running { model, sql, schema: history_schema(model), stream })
+}
+
+fn failed(model: &Model, sql: &SqlFile, source: DataFusionError) -> CuratedError {
+    CuratedError::Query { model: model.name.clone(), path: sql.path.clone(), source: Box::new(source) }
+}
+
+impl Running<'_> {
+    /// The next rows of the model's history.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, CuratedError> {
+        match self.stream.next().await {
+            None => Ok(None),
+            Some(Err(source)) => Err(failed(self.model, self.sql, source)),
+            Some(Ok(batch)) => self.declared(&batch).map(Some),
+        }
+    }
+
+    /// The rows with the declared columns and types; a value that does not fit is an error, never a null.
+    fn declared(&self, batch: &RecordBatch) -> Result<RecordBatch, CuratedError> {
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for field in self.schema.fields() {
+            let misfit = |given: String, source| CuratedError::Column {
+                model: self.model.name.clone(),
+                misfit: Box::new(Misfit {
+                    column: field.name().clone(),
+                    declared: self.declared_type(field.name(), field.data_type()),
+                    given,
+                }),
+                source,
+            };
+            let column = batch.column_by_name(field.name()).ok_or_else(|| misfit("no such column".into(), None))?;
+            if loses(column.data_type(), field.data_type()) {
+                return Err(misfit(column.data_type().to_string(), None));
+            }
+            let cast = cast_with_options(column, field.data_type(), &strict);
+            columns.push(cast.map_err(|e| misfit(format!("{} that does not fit", column.data_type()), Some(e)))?);
+        }
+        RecordBatch::try_new(self.schema.clone(), columns).map_err(crate::error::of(&self.model.name))
+    }
+
+    fn declared_type(&self, column: &str, stored: &DataType) -> String {
+        self.model.column(column).map_or_else(|| stored.to_string(), |column| column.kind.to_string())
+    }
+}
+
+/// True for a cast that could change a value without failing: a float never becomes exact, digits and parts
+/// of a day are never cut off.
+fn loses(given: &DataType, declared: &DataType) -> bool {
+    use DataType::{Date32, Decimal128, Decimal256, Float16, Float32, Float64, Timestamp};
+    match (given, declared) {
+        (Float16 | Float32 | Float64, Float64) | (Float16 | Float32, Float32) => false,
+        (Float16 | Float32 | Float64, _) => true,
+        (Decimal128(_, from) | Decimal256(_, from), Decimal128(_, to)) => from > to,
+        (Decimal128(_, from) | Decimal256(_, from), kind) => *from > 0 && kind.is_integer(),
+        (Timestamp(..), Date32) => true,
+        _ => false,
+    }
+}
+
+/// The user's query with the change columns, and its WHERE in `_op`.
+pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
+    let dialect = GenericDialect {};
+    let mut statements = Parser::parse_sql(&dialect, text)?;
+    let not_one = || ParserError::ParserError("a model's query is one SELECT".to_owned());
+    let (Some(Statement::Query(mut query)), None) = (statements.pop(), statements.pop()) else {
+        return Err(not_one());
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else { return Err(not_one()) };
+    let op = match select.selection.take() {
+        Some(condition) => {
+            let kept = format!("CASE WHEN ({condition}) THEN \"{OP}\" ELSE 'd' END");
+            Parser::new(&dialect).try_with_sql(&kept)?.parse_expr()?
+        }
+        None => Expr::Identifier(Ident::with_quote('"', OP)),
+    };
+    select.projection.push(SelectItem::ExprWithAlias { expr: op, alias: Ident::with_quote('"', OP) });
+    for name in [ORDER_KEY, SOURCE_TS] {
+        select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name))));
+    }
+    Ok(query.to_string())
+}
+
+/// Output columns that are a source column and nothing else, with that column's name.
+pub(crate) fn plain_columns(text: &str) -> HashMap<String, String> {
+    let Ok(mut statements) = Parser::parse_sql(&GenericDialect {}, text) else { return HashMap::new() };
+    let Some(Statement::Query(query)) = statements.pop() else { return HashMap::new() };
+    let SetExpr::Select(select) = *query.body else { return HashMap::new() };
+    let last = |expr: &Expr| match expr {
+        Expr::Identifier(ident) => Some(ident.value.clone()),
+        Expr::CompoundIdentifier(parts) => parts.last().map(|ident| ident.value.clone()),
+        _ => None,
+    };
+    let item = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) => last(expr).map(|column| (column.clone(), column)),
+        SelectItem::ExprWithAlias { expr, alias } => last(expr).map(|column| (alias.value.clone(), column)),
+        _ => None,
+    };
+    select.projection.iter().filter_map(item).collect()
+}
+
+/// A session in which `staging.<table>` streams these rows once.
+fn session(lake: &Lake, staging: &Table, schema: SchemaRef, rows: Batches) -> Result<SessionContext, DataFusionError> {
+    let context = lake.session();
+    let catalog = context.state().config_options().catalog.default_catalog.clone();
+    let catalog = context.catalog(&catalog).ok_or_else(|| DataFusionError::Plan("no catalog".to_owned()))?;
+    catalog.register_schema("staging", Arc::new(MemorySchemaProvider::new()))?;
+    let rows = OnceRows { schema: schema.clone(), rows: Mutex::new(Some(rows)) };
+    let table = StreamingTable::try_new(schema, vec![Arc::new(rows)])?;
+    context.register_table(TableReference::partial("staging", staging.name()), Arc::new(table))?;
+    Ok(context)
+}
+
+/// Rows that can be read once.
+struct OnceRows {
+    schema: SchemaRef,
+    rows: Mutex<Option<Batches>>,
+}
+
+impl std::fmt::Debug for OnceRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("new staging rows")
+    }
+}
+
+impl PartitionStream for OnceRows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rows = rows.unwrap_or_else(|| futures::stream::empty().boxed());
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), gathered(self.schema.clone(), rows)))
+    }
+}
+
+/// Small batches put together.
+fn gathered(
+    schema: SchemaRef,
+    rows: Batches,
+) -> impl futures::Stream<Item = Result<RecordBatch, DataFusionError>> + Send {
+    let start = (rows, Vec::<RecordBatch>::new(), 0_usize);
+    futures::stream::try_unfold(start, move |(mut rows, mut held, mut count)| {
+        let schema = schema.clone();
+        async move {
+            while count < BATCH_ROWS {
+                match rows.next().await {
+                    Some(Ok(batch)) => {
+                        count += batch.num_rows();
+                        held.push(batch);
+                    }
+                    Some(Err(error)) => return Err(DataFusionError::External(Box::new(error))),
+                    None => break,
+                }
+            }
+            if count == 0 {
+                return Ok(None);
+            }
+            let batch = concat_batches(&schema, &held)?;
+            Ok(Some((batch, (rows, Vec::new(), 0))))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_gains_the_change_columns_and_its_condition_becomes_a_delete() {
+        let plain = rewritten("SELECT a, b + 1 AS c FROM staging.\"order\"").expect("a query");
+        assert_eq!(plain, r#"SELECT a, b + 1 AS c, "_op" AS "_op", "_order_key", "_source_ts" FROM staging."order""#);
+        let filtered = rewritten("select a from staging.t where a > 1 or b").expect("a query");
+        assert_eq!(
+            filtered,
+            r#"SELECT a, CASE WHEN (a > 1 OR b) THEN "_op" ELSE 'd' END AS "_op", "_order_key", "_source_ts" FROM staging.t"#
+        );
+        assert!(rewritten("select 1; select 2").is_err());
+    }
+
+    #[test]
+    fn a_cast_that_could_lose_digits_is_refused() {
+        assert!(loses(&DataType::Float64, &DataType::Decimal128(12, 3)));
+        assert!(loses(&DataType::Decimal128(12, 4), &DataType::Decimal128(12, 3)));
+        assert!(!loses(&DataType::Decimal128(23, 3), &DataType::Decimal128(18, 3)));
+        assert!(!loses(&DataType::Int32, &DataType::Decimal128(12, 3)));
+        assert!(!loses(&DataType::Float32, &DataType::Float64));
+        assert!(!loses(&DataType::Utf8View, &DataType::Utf8));
+    }
+}

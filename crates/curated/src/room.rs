@@ -1,0 +1,261 @@
+//! What every step of one build shares: the project, the lake, and how tables are opened and named.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use weir_core::name::ModelName;
+use weir_core::zone::Zone;
+use weir_lake::{DataFile, Lake, Partition, Partitioning, Table};
+use weir_project::{Model, ModelKind, Project};
+
+use crate::error::{CuratedError, of};
+use crate::key::{key_hashes, row_at, text_hash};
+use crate::layout::{arrow_type, history_name, history_schema, table_schema};
+use crate::query::plain_columns;
+
+/// Position under which a table keeps the hash of the model that it was built with.
+const DEFINITION: &str = "weir:curated:definition";
+
+/// Position of a table's input: how far staging has gone into it.
+pub(crate) fn of_staging(table: &str) -> String {
+    format!("weir:staging:{table}")
+}
+
+/// Position of another curated table's version in a table.
+pub(crate) fn of_curated(table: &str) -> String {
+    format!("weir:curated:{table}")
+}
+
+/// One build's surroundings.
+#[derive(Clone)]
+pub(crate) struct Room {
+    pub models: Arc<[Model]>,
+    sources: Arc<[weir_project::Table]>,
+    pub lake: Lake,
+    pub buckets: u16,
+}
+
+impl Room {
+    pub fn new(project: &Project, lake: &Lake) -> Self {
+        Self::of(&project.models, &project.tables, project.curated.buckets, lake)
+    }
+
+    /// From the parts of a project that matter here.
+    pub fn of(models: &[Model], sources: &[weir_project::Table], buckets: u16, lake: &Lake) -> Self {
+        Self { models: models.into(), sources: sources.into(), lake: lake.clone(), buckets: buckets.max(1) }
+    }
+
+    /// The model of this name.
+    fn model(&self, name: &ModelName) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == *name)
+    }
+
+    /// A model's history table, made if missing.
+    pub async fn history(&self, model: &Model) -> Result<Table, CuratedError> {
+        self.open(model, &history_name(&model.name), history_schema(model), Partitioning::Bucket).await
+    }
+
+    /// A model's own table, made if missing.
+    pub async fn table(&self, model: &Model) -> Result<Table, CuratedError> {
+        let partitioning = match model.kind {
+            ModelKind::DateDimension => Partitioning::None,
+            ModelKind::Dimension { .. } | ModelKind::Fact { .. } => Partitioning::Bucket,
+        };
+        self.open(model, model.name.as_str(), table_schema(model), partitioning).await
+    }
+
+    async fn open(
+        &self,
+        model: &Model,
+        name: &str,
+        schema: SchemaRef,
+        partitioning: Partitioning,
+    ) -> Result<Table, CuratedError> {
+        let table = self.lake.create_table(Zone::Curated, name, &schema, partitioning).await?;
+        let changed = table.position(DEFINITION).is_some_and(|known| known != self.definition(model));
+        if changed || names(table.schema()) != names(&schema) {
+            return Err(CuratedError::ModelChanged { model: model.name.clone(), table: name.to_owned() });
+        }
+        Ok(table)
+    }
+
+    /// The positions that a table's first commit adds to its own.
+    pub fn first_positions(&self, model: &Model, table: &Table) -> Vec<(String, i64)> {
+        match table.position(DEFINITION) {
+            Some(_) => Vec::new(),
+            None => vec![(DEFINITION.to_owned(), self.definition(model))],
+        }
+    }
+
+    /// A hash of everything that rows in a model's tables depend on.
+    fn definition(&self, model: &Model) -> i64 {
+        let mut text = format!("{};{};", model.name, self.buckets);
+        let sql = model.sql.as_ref().map_or("", |sql| sql.text.as_str());
+        let columns = model.columns.iter().map(|c| format!("{} {} {:?}", c.name, c.kind, c.scd));
+        let key = model.key.iter().map(ToString::to_string);
+        text.extend(columns.chain(key).chain([sql.to_owned()]).map(|part| part + ";"));
+        let written = match &model.kind {
+            ModelKind::Dimension { surrogate_key, deletes } => write!(text, "{surrogate_key} {deletes:?}"),
+            ModelKind::Fact { event_time, dimensions, date_keys, milestones } => {
+                write!(text, "{event_time:?} {dimensions:?} {date_keys:?} {milestones:?}")
+            }
+            ModelKind::DateDimension => Ok(()),
+        };
+        debug_assert!(written.is_ok(), "writing to a string does not fail");
+        // 63 bits: a position is a non-negative number.
+        i64::from_ne_bytes((text_hash(&text) >> 1).to_ne_bytes())
+    }
+
+    /// Facts with the positions of their pointers to a dimension.
+    pub fn facts(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|model| matches!(model.kind, ModelKind::Fact { .. }))
+    }
+
+    /// The types of a dimension's business key.
+    pub fn key_types(&self, dimension: &ModelName) -> Vec<DataType> {
+        let Some(model) = self.model(dimension) else { return Vec::new() };
+        model.key_indexes().into_iter().map(|i| arrow_type(model.columns[i].kind)).collect()
+    }
+
+    /// Business keys for a message: some of them, and none where a key column may be personal data, which is
+    /// any that is not a plain, untagged column of the source.
+    pub fn shown(&self, model: &Model, keys: &[ArrayRef], rows: impl Iterator<Item = usize>) -> Vec<String> {
+        let source = model.source.as_ref().and_then(|name| self.sources.iter().find(|table| table.name == *name));
+        let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
+        let plain = |name: &weir_core::name::Identifier| {
+            let column = columns.get(name.as_str()).and_then(|column| source?.column(column));
+            column.is_some_and(|column| source.is_some_and(|table| !table.pii.contains(&column.name)))
+        };
+        if !model.key.iter().all(plain) {
+            return vec!["(personal)".to_owned()];
+        }
+        let text = |row| row_at(keys, row).iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
+        let mut shown: Vec<String> = Vec::new();
+        for key in rows.map(text) {
+            if !shown.contains(&key) {
+                shown.push(key);
+            }
+            if shown.len() == 5 {
+                break;
+            }
+        }
+        shown
+    }
+}
+
+fn names(schema: &Schema) -> Vec<&String> {
+    schema.fields().iter().map(|field| field.name()).collect()
+}
+
+/// Which keys of a bucket a build looks at. Keys are known by hash: one too many is recomputed for nothing.
+#[derive(Debug, Clone)]
+pub(crate) enum Touched {
+    All,
+    Keys(HashSet<u64>),
+}
+
+impl Touched {
+    pub fn none() -> Self {
+        Self::Keys(HashSet::new())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Keys(keys) if keys.is_empty())
+    }
+
+    pub fn contains(&self, hash: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Keys(keys) => keys.contains(&hash),
+        }
+    }
+
+    pub fn add(&mut self, hashes: impl IntoIterator<Item = u64>) {
+        if let Self::Keys(keys) = self {
+            keys.extend(hashes);
+        }
+    }
+}
+
+/// The keys that a table must look at because its history has grown, by bucket.
+pub(crate) async fn touched(
+    model: &Model,
+    history: &Table,
+    after: Option<i64>,
+    buckets: u16,
+) -> Result<BTreeMap<u16, Touched>, CuratedError> {
+    let Some(after) = after else {
+        return Ok((0..buckets).map(|bucket| (bucket, Touched::All)).collect());
+    };
+    let mut touched: BTreeMap<u16, Touched> = BTreeMap::new();
+    let key: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
+    for (_, file) in history.files_added(after, history.version()).await? {
+        let Partition::Bucket(bucket) = file.partition else { continue };
+        let keys = touched.entry(bucket).or_insert_with(Touched::none);
+        for batch in history.read_all(std::slice::from_ref(&file), Some(&key)).await? {
+            keys.add(key_hashes(batch.columns()));
+        }
+    }
+    Ok(touched)
+}
+
+/// Rows of these files whose key is touched. Other columns are read only of files that hold such a row.
+pub(crate) async fn rows_of(
+    model: &Model,
+    table: &Table,
+    files: &[DataFile],
+    touched: &Touched,
+) -> Result<RecordBatch, CuratedError> {
+    let key: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
+    let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let mut found = Vec::new();
+    for file in files {
+        let one = std::slice::from_ref(file);
+        if let Touched::Keys(_) = touched {
+            let keys = table.read_all(one, Some(&key)).await?;
+            let hit = |batch: &RecordBatch| key_hashes(batch.columns()).iter().any(|hash| touched.contains(*hash));
+            if !keys.iter().any(hit) {
+                continue;
+            }
+        }
+        for batch in table.read_all(one, Some(&own)).await? {
+            found.push(match touched {
+                Touched::All => batch,
+                Touched::Keys(_) => only(model, &batch, touched).map_err(of(&model.name))?,
+            });
+        }
+    }
+    concat_batches(table.schema(), &found).map_err(of(&model.name))
+}
+
+/// The touched rows of a batch.
+fn only(model: &Model, batch: &RecordBatch, touched: &Touched) -> Result<RecordBatch, ArrowError> {
+    let hashes = key_hashes(&named(batch, model)?);
+    let keep: arrow::array::BooleanArray = hashes.iter().map(|hash| Some(touched.contains(*hash))).collect();
+    arrow::compute::filter_record_batch(batch, &keep)
+}
+
+/// A batch's business key columns, in key order.
+pub(crate) fn named(batch: &RecordBatch, model: &Model) -> Result<Vec<ArrayRef>, ArrowError> {
+    let column = |name: &weir_core::name::Identifier| {
+        let found = batch.column_by_name(name.as_str()).cloned();
+        found.ok_or_else(|| ArrowError::SchemaError(format!("rows lack the key column `{name}`")))
+    };
+    model.key.iter().map(column).collect()
+}
+
+/// Runs what computes for long where it keeps no other task waiting.
+pub(crate) async fn blocking<T: Send + 'static>(
+    model: &Model,
+    work: impl FnOnce() -> Result<T, CuratedError> + Send + 'static,
+) -> Result<T, CuratedError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(source) => Err(CuratedError::Worker { model: model.name.clone(), source }),
+    }
+}

@@ -1,0 +1,461 @@
+//! A small pipeline that has everything a model can have, its staging rows, and readers of its tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use weir_core::change::{Change, Op};
+use weir_core::column::{Column, ColumnType};
+use weir_core::name::{Identifier, ModelName, TableName};
+use weir_core::order_key::{Lsn, SqlServerPosition};
+use weir_core::surrogate::UNKNOWN;
+use weir_core::value::{Row, Value};
+use weir_core::zone::{Hour, Zone};
+use weir_lake::{Commit, Lake, NewFile, Options, Partition, Partitioning};
+use weir_project::{
+    Connector, DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile, Table,
+};
+
+use crate::key::value_at;
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, arrow_type, timestamp};
+use crate::room::Room;
+
+pub fn name(text: &str) -> Identifier {
+    text.parse().expect("a name")
+}
+
+pub fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+const TEXT: ColumnType = ColumnType::Text { length: None };
+
+fn column(of: &str, kind: ColumnType, scd: Scd) -> ModelColumn {
+    ModelColumn { name: name(of), kind, scd }
+}
+
+fn sql(text: &str) -> Option<SqlFile> {
+    Some(SqlFile { path: "model.sql".into(), text: text.to_owned() })
+}
+
+/// A dimension with a compound key, every kind of column, and a condition.
+pub fn dim_shop() -> Model {
+    Model {
+        name: name("dim_shop"),
+        kind: ModelKind::Dimension { surrogate_key: name("shop_key"), deletes: Deletes::Close },
+        sql: sql("SELECT grade, region, \"number\" AS shop_no, name, note FROM staging.shop WHERE grade <> 'hidden'"),
+        source: Some(name("shop")),
+        key: vec![name("region"), name("shop_no")],
+        columns: vec![
+            column("grade", TEXT, Scd::Type2),
+            column("region", TEXT, Scd::Key),
+            column("shop_no", ColumnType::Int, Scd::Key),
+            column("name", TEXT, Scd::Type1),
+            column("note", TEXT, Scd::Type1Current),
+        ],
+    }
+}
+
+fn shop_pointer() -> DimensionRef {
+    DimensionRef {
+        key_column: name("shop_key"),
+        dimension: name("dim_shop"),
+        on: vec![name("region"), name("shop_no")],
+    }
+}
+
+/// A fact with an event time of its own, a date key, a milestone and a computed decimal.
+pub fn fact_visit() -> Model {
+    Model {
+        name: name("fact_visit"),
+        kind: ModelKind::Fact {
+            event_time: Some(name("visited_at")),
+            dimensions: vec![shop_pointer()],
+            date_keys: vec![DateKey { key_column: name("visit_date_key"), from: name("visited_at") }],
+            milestones: vec![Milestone {
+                column: name("done_at"),
+                when_column: name("state"),
+                equals: "done".to_owned(),
+            }],
+        },
+        sql: sql(
+            "SELECT id AS visit_id, region, shop_no, state, visited_at, times * price AS amount FROM staging.visit",
+        ),
+        source: Some(name("visit")),
+        key: vec![name("visit_id")],
+        columns: vec![
+            column("visit_id", ColumnType::Int, Scd::Key),
+            column("region", TEXT, Scd::None),
+            column("shop_no", ColumnType::BigInt, Scd::None),
+            column("state", TEXT, Scd::None),
+            column("visited_at", ColumnType::DateTime2 { precision: 3 }, Scd::None),
+            column("amount", ColumnType::Decimal { precision: 18, scale: 3 }, Scd::None),
+        ],
+    }
+}
+
+/// A fact without an event time of its own, over the same source.
+pub fn fact_arrival() -> Model {
+    Model {
+        name: name("fact_arrival"),
+        kind: ModelKind::Fact {
+            event_time: None,
+            dimensions: vec![shop_pointer()],
+            date_keys: vec![],
+            milestones: vec![],
+        },
+        sql: sql("SELECT id AS visit_id, region, shop_no FROM staging.visit WHERE state <> 'hidden'"),
+        source: Some(name("visit")),
+        key: vec![name("visit_id")],
+        columns: vec![
+            column("visit_id", ColumnType::Int, Scd::Key),
+            column("region", TEXT, Scd::None),
+            column("shop_no", ColumnType::Int, Scd::None),
+        ],
+    }
+}
+
+pub fn dim_date() -> Model {
+    Model {
+        name: name("dim_date"),
+        kind: ModelKind::DateDimension,
+        sql: None,
+        source: None,
+        key: vec![name("date_key")],
+        columns: vec![],
+    }
+}
+
+pub fn models() -> Vec<Model> {
+    vec![dim_shop(), fact_visit(), fact_arrival(), dim_date()]
+}
+
+fn source(of: &str, key: &[&str], columns: &[(&str, ColumnType)]) -> Table {
+    Table {
+        name: name(of),
+        topic: of.to_owned(),
+        connector: Connector::SqlServer { server: "s".into(), database: "d".into(), schema: "dbo".into() },
+        columns: columns.iter().map(|(of, kind)| Column { name: name(of), kind: *kind, nullable: true }).collect(),
+        key: key.iter().map(|of| name(of)).collect(),
+        pii: [name("name")].into(),
+        expectations: vec![],
+        staging_sql: None,
+    }
+}
+
+pub fn sources() -> Vec<Table> {
+    let visited_at = ColumnType::DateTime2 { precision: 3 };
+    vec![
+        source(
+            "shop",
+            &["region", "number"],
+            &[("region", TEXT), ("number", ColumnType::Int), ("name", TEXT), ("grade", TEXT), ("note", TEXT)],
+        ),
+        source(
+            "visit",
+            &["id"],
+            &[
+                ("id", ColumnType::Int),
+                ("region", TEXT),
+                ("shop_no", ColumnType::Int),
+                ("state", TEXT),
+                ("visited_at", visited_at),
+                ("times", ColumnType::Int),
+                ("price", ColumnType::Decimal { precision: 12, scale: 3 }),
+            ],
+        ),
+    ]
+}
+
+/// What the models' queries do, said a second time.
+pub fn project(model: &Model, change: &Change) -> Option<Row> {
+    let row = change.row.as_ref().expect("every change here has a row");
+    let v = |i: usize| row[i].clone();
+    let (out, condition) = match model.name.as_str() {
+        "dim_shop" => (vec![v(3), v(0), v(1), v(2), v(4)], Some(v(3))),
+        "fact_visit" => {
+            let amount = match (&row[5], &row[6]) {
+                (Value::Int(times), Value::Decimal(price, scale)) => Value::Decimal(i128::from(*times) * price, *scale),
+                _ => Value::Null,
+            };
+            (vec![v(0), v(1), v(2), v(3), v(4), amount], None)
+        }
+        "fact_arrival" => (vec![v(0), v(1), v(2)], Some(v(3))),
+        other => panic!("no model {other}"),
+    };
+    let kept = condition.is_none_or(|value| !value.is_null() && value != text("hidden"));
+    (kept || change.op == Op::Delete).then_some(out)
+}
+
+/// A change of `shop`: order, operation, commit time; region, number; name, grade, note.
+pub fn shop(order: u32, op: Op, ts: i64, key: (&str, i64), row: (&str, &str, &str)) -> Change {
+    let row = vec![text(key.0), Value::Int(key.1), text(row.0), text(row.1), text(row.2)];
+    change("shop", order, op, ts, 2, row)
+}
+
+/// A change of `visit`: order, operation, commit time; id; shop; state; when.
+#[allow(clippy::too_many_arguments, reason = "one line of a test table")]
+pub fn visit(
+    order: u32,
+    op: Op,
+    ts: i64,
+    id: i64,
+    shop: (Option<&str>, Option<i64>),
+    state: &str,
+    at: Option<i64>,
+) -> Change {
+    let row = vec![
+        Value::Int(id),
+        shop.0.map_or(Value::Null, text),
+        shop.1.map_or(Value::Null, Value::Int),
+        text(state),
+        at.map_or(Value::Null, Value::Timestamp),
+        Value::Int(3),
+        Value::Decimal(1_250, 3),
+    ];
+    change("visit", order, op, ts, 1, row)
+}
+
+pub fn change(table: &str, order: u32, op: Op, ts: i64, keys: usize, row: Row) -> Change {
+    let position =
+        SqlServerPosition { commit_lsn: Lsn::new(1, order, 1), change_lsn: Some(Lsn::new(1, order, 1)), serial: 1 };
+    Change {
+        table: name(table),
+        key: row[..keys].to_vec(),
+        op,
+        order_key: position.into(),
+        source_ts: ts,
+        row: Some(row),
+    }
+}
+
+/// An array of a curated type.
+pub fn array(kind: &DataType, values: &[Value]) -> ArrayRef {
+    macro_rules! collect {
+        ($pattern:pat => $value:expr) => {
+            values.iter().map(|value| match value {
+                $pattern => Some($value),
+                Value::Null => None,
+                other => panic!("{other:?} in a column of {kind}"),
+            })
+        };
+    }
+    match kind {
+        DataType::Boolean => Arc::new(collect!(Value::Bool(v) => *v).collect::<BooleanArray>()),
+        DataType::Int32 => {
+            Arc::new(collect!(Value::Int(v) => i32::try_from(*v).expect("small")).collect::<Int32Array>())
+        }
+        DataType::Int64 => Arc::new(collect!(Value::Int(v) => *v).collect::<Int64Array>()),
+        DataType::Utf8 => Arc::new(collect!(Value::Text(v) => v.as_str()).collect::<StringArray>()),
+        DataType::Date32 => Arc::new(collect!(Value::Date(v) => *v).collect::<Date32Array>()),
+        DataType::Binary => Arc::new(BinaryArray::from_iter(collect!(Value::Bytes(v) => v.as_slice()))),
+        DataType::Decimal128(p, s) => {
+            let array: Decimal128Array = collect!(Value::Decimal(v, _) => *v).collect();
+            Arc::new(array.with_precision_and_scale(*p, *s).expect("fits"))
+        }
+        DataType::Timestamp(..) => {
+            let array: TimestampMicrosecondArray = collect!(Value::Timestamp(v) => *v).collect();
+            Arc::new(array.with_timezone("UTC"))
+        }
+        other => panic!("no array of {other}"),
+    }
+}
+
+/// Rows in columns.
+pub fn batch(schema: &SchemaRef, rows: &[Row]) -> RecordBatch {
+    let column = |i: usize| rows.iter().map(|row| row[i].clone()).collect::<Vec<_>>();
+    let columns = schema.fields().iter().enumerate().map(|(i, field)| array(field.data_type(), &column(i))).collect();
+    RecordBatch::try_new(schema.clone(), columns).expect("rows of the schema")
+}
+
+/// Columns in sorted rows.
+pub fn rows(batches: &[RecordBatch]) -> Vec<Row> {
+    let mut rows: Vec<Row> = batches
+        .iter()
+        .flat_map(|batch| (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| value_at(c, row)).collect()))
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// The columns that end a staging row here.
+pub fn marks(change: &Change) -> [Value; 3] {
+    let letter = text(change.op.letter());
+    [letter, Value::Bytes(change.order_key.as_bytes().to_vec()), Value::Timestamp(change.source_ts)]
+}
+
+pub fn mark_fields() -> [Field; 3] {
+    [
+        Field::new(OP, DataType::Utf8, true),
+        Field::new(ORDER_KEY, DataType::Binary, true),
+        Field::new(SOURCE_TS, timestamp(), true),
+    ]
+}
+
+/// A lake in a temporary folder.
+pub struct Bench {
+    pub folder: TempDir,
+    pub lake: Lake,
+    pub room: Room,
+}
+
+impl Bench {
+    pub async fn new(buckets: u16) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let lake = Lake::open(Options::folder(folder.path())).await.expect("a lake");
+        let room = Room::of(&models(), &sources(), buckets, &lake);
+        Self { folder, lake, room }
+    }
+
+    /// Appends changes to their staging tables, one commit per table.
+    pub async fn stage(&self, changes: &[Change]) {
+        for source in sources() {
+            let mut fields: Vec<Field> =
+                source.columns.iter().map(|c| Field::new(c.name.as_str(), arrow_type(c.kind), true)).collect();
+            fields.extend(mark_fields());
+            let schema = Arc::new(Schema::new(fields));
+            let created =
+                self.lake.create_table(Zone::Staging, source.name.as_str(), &schema, Partitioning::Hour).await;
+            let mut table = created.expect("a staging table");
+            let rows: Vec<Row> = changes
+                .iter()
+                .filter(|change| change.table == source.name)
+                .map(|change| change.row.iter().flatten().cloned().chain(marks(change)).collect())
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let batches = vec![batch(&schema, &rows)];
+            let file = NewFile { partition: Partition::Hour(Hour(0)), batches, tags: BTreeMap::new() };
+            let file = table.write_file(file).await.expect("a file");
+            table.commit(Commit { add: vec![file], ..Commit::default() }).await.expect("a commit");
+        }
+    }
+
+    /// All rows of every curated table.
+    pub async fn tables(&self) -> BTreeMap<ModelName, Vec<Row>> {
+        let mut out = BTreeMap::new();
+        for model in models() {
+            let table =
+                self.lake.table(Zone::Curated, model.name.as_str()).await.expect("the lake").expect("the table");
+            let names: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let files: Vec<_> = table.files().cloned().collect();
+            let read = table.read_all(&files, Some(&names)).await.expect("rows");
+            out.insert(model.name, rows(&read));
+        }
+        out
+    }
+
+    /// What a warehouse holds that applied every publication in order.
+    pub async fn loaded(&self) -> BTreeMap<ModelName, Vec<Row>> {
+        let mut tables: BTreeMap<ModelName, BTreeMap<Row, Row>> = BTreeMap::new();
+        let mut build = 1;
+        while let Some(publication) = crate::publication(&self.lake, build).await.expect("a publication") {
+            for published in publication.tables {
+                let table = tables.entry(published.table).or_default();
+                for file in published.change_sets.iter().flat_map(|set| &set.files) {
+                    let bytes = self.lake.get(&file.path).await.expect("the lake").expect("the change set");
+                    assert_eq!(bytes.len() as u64, file.content_length);
+                    let reader =
+                        ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("a reader");
+                    for batch in reader {
+                        apply(table, &published.key, &batch.expect("rows"));
+                    }
+                }
+            }
+            build += 1;
+        }
+        tables.into_iter().map(|(name, rows)| (name, sorted(rows.into_values().collect()))).collect()
+    }
+}
+
+fn apply(table: &mut BTreeMap<Row, Row>, key: &[String], batch: &RecordBatch) {
+    for row in 0..batch.num_rows() {
+        let mut values: Row = batch.columns().iter().map(|column| value_at(column, row)).collect();
+        let change = values.pop().expect("_change is last");
+        let key: Row =
+            key.iter().map(|name| value_at(batch.column_by_name(name).expect("a key column"), row)).collect();
+        if change == text("d") {
+            assert_eq!(table.remove(&key), Some(values), "a delete names a row that is there, as it is");
+        } else {
+            assert_ne!(table.insert(key, values.clone()), Some(values), "an upsert changes something");
+        }
+    }
+}
+
+fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort();
+    rows
+}
+
+/// What the reference star says.
+pub fn expected(changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
+    let mut by_table: BTreeMap<TableName, Vec<Change>> = BTreeMap::new();
+    for change in changes {
+        by_table.entry(change.table.clone()).or_default().push(change.clone());
+    }
+    weir_testkit::star::star(&models(), &by_table, &project)
+}
+
+/// True for the row of the unknown member.
+pub fn is_unknown(row: &Row) -> bool {
+    row[0] == Value::Int(UNKNOWN)
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![2 => Just(Op::Create), 4 => Just(Op::Update), 2 => Just(Op::Delete), 1 => Just(Op::Read)]
+}
+
+/// Few times, many of them equal, some at the edges of what can be.
+fn any_time() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => (0i64..8).prop_map(|n| n * 1_000_000),
+        1 => Just(-5_000_000),
+        1 => Just(crate::scd::OPEN),
+        1 => Just(crate::scd::OPEN - 1),
+    ]
+}
+
+fn any_word(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    proptest::sample::select(words).prop_map(text)
+}
+
+fn any_shop() -> impl Strategy<Value = Change> {
+    let row = (
+        any_word(&["n", "s"]),
+        (1i64..3).prop_map(Value::Int),
+        prop_oneof![3 => any_word(&["Ann", "Bob"]), 1 => Just(Value::Null)],
+        prop_oneof![6 => any_word(&["a", "b"]), 1 => any_word(&["hidden"]), 1 => Just(Value::Null)],
+        any_word(&["x", "y"]),
+    );
+    (0u32..12, any_op(), any_time(), row)
+        .prop_map(|(order, op, ts, row)| change("shop", order, op, ts, 2, vec![row.0, row.1, row.2, row.3, row.4]))
+}
+
+fn any_visit() -> impl Strategy<Value = Change> {
+    let row = (
+        (1i64..4).prop_map(Value::Int),
+        prop_oneof![5 => any_word(&["n", "s"]), 1 => Just(Value::Null)],
+        prop_oneof![5 => (1i64..4).prop_map(Value::Int), 1 => Just(Value::Null)],
+        any_word(&["new", "done", "hidden"]),
+        prop_oneof![3 => any_time().prop_map(Value::Timestamp), 1 => Just(Value::Null)],
+        (0i64..3).prop_map(Value::Int),
+    );
+    (0u32..12, any_op(), any_time(), row).prop_map(|(order, op, ts, row)| {
+        let price = Value::Decimal(12_345, 3);
+        change("visit", order, op, ts, 1, vec![row.0, row.1, row.2, row.3, row.4, row.5, price])
+    })
+}
+
+/// Changes of a few shops and visits, in no order.
+pub fn any_changes(most: usize) -> impl Strategy<Value = Vec<Change>> {
+    proptest::collection::vec(prop_oneof![any_shop(), any_visit()], 0..most)
+}

@@ -1,0 +1,8 @@
+//! The engine against the reference star, and by name against the cases that break such engines.
+
+mod fixture;
+mod hard_cases;
+mod pure;
+mod reference;
+mod speed;
+mod whole;
