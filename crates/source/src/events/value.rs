@@ -123,7 +123,12 @@ fn datetime(text: &str, precision: u8) -> Result<Value, &'static str> {
     if at.and_utc().timestamp_subsec_nanos() >= 1_000_000_000 {
         return Err(WANTED);
     }
-    Ok(Value::Timestamp(at.and_utc().timestamp_micros()))
+    let micros = at.and_utc().timestamp_micros();
+    // A connector sends the seventh digit as nanoseconds in 64 bits; Debezium fails such an event.
+    if precision == 7 && micros.checked_mul(1000).is_none() {
+        return Err("a time before 1677 or after 2262, which an event of a datetime2(7) column cannot hold");
+    }
+    Ok(Value::Timestamp(micros))
 }
 
 fn uuid(text: &str) -> Result<Value, &'static str> {
@@ -198,6 +203,7 @@ mod tests {
             (json!("2024-01-02T03:04:05.6789"), "datetime2(3)"),
             (json!("2024-01-02T03:04:60"), "datetime2(3)"),
             (json!("2024-01-02 03:04:05"), "datetime2(3)"),
+            (json!("9999-12-31T00:00:00"), "datetime2(7)"),
             (json!("2024-01-02T03:04:05"), "datetimeoffset"),
             (json!("6F1C1F0E"), "uniqueidentifier"),
             (json!("0"), "varbinary(2)"),
