@@ -293,7 +293,7 @@ impl Diagnose for SourceError {
             Self::TableMissing { .. } => diagnosis(
                 "W2010",
                 "the source makes changes of tables that the project does not declare",
-                "use the retail pipeline, or declare the table; for other tables use `weir replay events`",
+                "use the pipeline that ships with it, or declare the table; for other tables use `weir replay events`",
                 Retry::AfterConfiguration,
             ),
             Self::ColumnMissing { .. } => diagnosis(

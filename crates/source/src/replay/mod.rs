@@ -77,6 +77,7 @@ pub async fn replay(
     }
 }
 
+#[tracing::instrument(name = "source.replay", skip_all, fields(stage = "source", source = source.kind()))]
 fn run(
     source: &Source,
     tables: &[Table],
@@ -90,6 +91,8 @@ fn run(
         let (key_id, value_id) = sink.register(table)?;
         encodings.push(Encoding::new(table, key_id, value_id));
     }
+    let held: i64 = ends.iter().flatten().sum();
+    tracing::info!(tables = tables.len(), partitions = options.partitions, held, "replay starts");
     let started = Instant::now();
     let mut done = Progress::default();
     let mut passed: Vec<Vec<i64>> = ends.iter().map(|ends| vec![0; ends.len()]).collect();
@@ -117,6 +120,7 @@ fn run(
     sink.flush()?;
     check_ends(tables, &passed, &ends)?;
     done.complete = true;
+    tracing::info!(skipped = done.skipped, produced = done.produced, "replay is complete");
     let _ = progress(done);
     Ok(done)
 }
