@@ -355,3 +355,63 @@ async fn a_cancelled_worker_commits_what_it_has_received() {
     assert_eq!(landed.unwrap().counts.landed, 1);
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
 }
+
+/// Not a benchmark: the real data set's shape, to find what grows by an order of magnitude.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of half a million events; run with `--ignored --nocapture`"]
+async fn half_a_million_events_of_three_thousand_hours_are_landed_in_seconds() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, customer());
+    let mut encoded: [Vec<Option<Vec<u8>>>; 2] = Default::default();
+    for order in 0..540_000u32 {
+        let at = i64::from(order / 180) * HOUR + i64::from(order % 180);
+        encoded[(order % 2) as usize].push(change(&table, 2, Op::Create, order.into(), order, at));
+    }
+    let fast = Fast { records: Arc::new(encoded), next: [0; 2] };
+    let start = std::time::Instant::now();
+    let source = Source { feed: fast, schemas: known(&[(2, &table)]) };
+    let landed = land(&table, &settings(200_000), &lake, source, Until::CaughtUp).await.unwrap();
+    println!("{landed:?} in {:?}", start.elapsed());
+    assert_eq!(landed.counts.landed, 540_000);
+}
+
+/// A topic in memory that hands over what it has without copying all of it.
+struct Fast {
+    records: Arc<[Vec<Option<Vec<u8>>>; 2]>,
+    next: [usize; 2],
+}
+
+impl Feed for Fast {
+    fn topic_id(&self) -> Result<String, StreamError> {
+        Ok("A".into())
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, StreamError> {
+        Ok(vec![0, 1])
+    }
+
+    fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError> {
+        Ok((0, self.records[partition as usize].len() as i64))
+    }
+
+    fn assign(&mut self, _: &[(i32, Start)]) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    fn poll(&mut self, max_records: usize, _: usize, _: Duration) -> Result<Batch, StreamError> {
+        let mut batch = Batch::default();
+        for partition in 0..2 {
+            let all = &self.records[partition];
+            // A broker hands over a partition for a while, then the next one.
+            let up_to =
+                all.len().min(self.next[partition] + 40_000).min(self.next[partition] + max_records - batch.len());
+            for offset in self.next[partition]..up_to {
+                let value = all[offset].as_deref();
+                let (partition, offset) = (partition as i32, offset as i64);
+                batch.push(Record { partition, offset, timestamp_ms: 1, key: Some(b"k"), value }, vec![]);
+            }
+            self.next[partition] = up_to;
+        }
+        Ok(batch)
+    }
+}

@@ -338,3 +338,31 @@ async fn metrics_are_what_the_commits_say_and_can_be_derived_again() {
     );
     assert_eq!(value("staging.rule.has_customer"), "1");
 }
+
+/// Not a benchmark: the real data set's shape, to find what grows by an order of magnitude.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of half a million rows; run with `--ignored --nocapture`"]
+async fn half_a_million_rows_of_three_thousand_hours_are_staged_in_seconds() {
+    let folder = TempDir::new().unwrap();
+    let not_negative = Rule::Range { min: Some(Value::Decimal(0, 3)), max: None };
+    let table = table(vec![
+        expectation("has_customer", "customer_id", Rule::NotNull, Severity::Warn),
+        expectation("price_not_negative", "price", not_negative, Severity::Quarantine),
+    ]);
+    let lake = lake(&folder).await;
+    for half in 0..2 {
+        // Two partitions whose order keys interleave in every hour.
+        let events: Vec<Event> = (0..270_000)
+            .map(|row| Event {
+                at: (row / 90) * HOUR,
+                order: half,
+                ..event("c", half, (row * 2) as i32 + i32::from(half), "2.5")
+            })
+            .collect();
+        land(&lake, &table, &events).await;
+    }
+    let start = std::time::Instant::now();
+    let staged = Stager::default().stage_table(&table, 200_000, &lake).await.unwrap();
+    println!("{staged:?} in {:?}", start.elapsed());
+    assert_eq!(staged.counts.staged, 540_000);
+}
