@@ -31,6 +31,7 @@ mod lake;
 mod log;
 mod orphan;
 mod read;
+mod retention;
 mod schema;
 pub mod side;
 mod stats;

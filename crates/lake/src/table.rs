@@ -161,6 +161,11 @@ impl Table {
         &self.full_name
     }
 
+    /// The id that the table has for as long as it lives; another one after its folder was made anew.
+    pub fn id(&self) -> &str {
+        self.state.metadata().id()
+    }
+
     /// The version that this handle sees.
     pub fn version(&self) -> i64 {
         version_of(&self.state)

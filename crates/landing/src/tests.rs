@@ -356,6 +356,71 @@ async fn a_cancelled_worker_commits_what_it_has_received() {
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_and_a_kill_at_any_write_lose_nothing_and_double_nothing() {
+    use object_store::local::LocalFileSystem;
+    use weir_testkit::fault::Faulty;
+    let (topic, table) = (Topic::new("A"), customer());
+    for order in 0..8 {
+        topic.push(0, change(&table, 2, Op::Create, order.into(), order, i64::from(order) * HOUR / 2));
+        topic.push(1, (order % 3 == 0).then(|| b"poison".to_vec()));
+    }
+    let mut struck = 0;
+    for writes in 0..40 {
+        for full in [true, false] {
+            let folder = TempDir::new().unwrap();
+            let inner = Arc::new(LocalFileSystem::new());
+            let faulty =
+                Arc::new(if full { Faulty::full_after(inner, writes) } else { Faulty::dead_after(inner, writes) });
+            let options = Options::folder(folder.path());
+            let broken = Lake::with_store(options, faulty.clone()).await.unwrap();
+            let first = try_landing(&broken, &topic, 5).await;
+            assert_eq!(first.is_err(), faulty.struck(), "{first:?}");
+            struck += u32::from(faulty.struck());
+            let lake = lake(&folder).await;
+            landing(&lake, &topic, 5).await;
+            let landed: Vec<(i64, i64)> = (0..8).map(|offset| (0, offset)).collect();
+            assert_eq!(offsets(&lake, Zone::Landing).await, landed);
+            assert_eq!(offsets(&lake, Zone::Deadletter).await, [(1, 0), (1, 3), (1, 6)]);
+            let main = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
+            let mut counts = weir_core::accounts::LandingCounts::default();
+            for info in main.commit_infos(0, main.version()).await.unwrap() {
+                counts += serde_json::from_value(info.info["weir.landing"].clone()).unwrap();
+            }
+            assert_eq!((counts.received, counts.landed, counts.dead_lettered, counts.tombstones), (16, 8, 3, 5));
+        }
+    }
+    assert!(struck > 20, "the faults were met: {struck}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_past_their_retention_leave_landing_only_once_staging_has_taken_them() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    landing(&lake, &topic, 10).await;
+    let short = Landing { retention: Duration::ZERO, ..settings(10) };
+    let again =
+        || land(&table, &short, &lake, Source { feed: topic.clone(), schemas: known(&[(2, &table)]) }, Until::CaughtUp);
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    again().await.unwrap();
+    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)], "not staged yet");
+
+    let landed = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
+    let columns = arrow::datatypes::Schema::new(vec![arrow::datatypes::Field::new(
+        "id",
+        arrow::datatypes::DataType::Int32,
+        true,
+    )]);
+    let mut staging = lake.create_table(Zone::Staging, "customer", &columns, Partitioning::Hour).await.unwrap();
+    let taken = (format!("weir:landing:customer:{}", landed.id()), landed.version());
+    staging.commit(Commit { positions: vec![taken], ..Commit::default() }).await.unwrap();
+    topic.push(0, change(&table, 2, Op::Create, 2, 2, 0));
+    let counts = again().await.unwrap().counts;
+    assert_eq!((counts.received, counts.landed), (1, 1), "where landing stands outlives its rows");
+    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 1)]);
+}
+
 /// Not a benchmark: the real data set's shape, to find what grows by an order of magnitude.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement of half a million events; run with `--ignored --nocapture`"]
@@ -405,9 +470,8 @@ impl Feed for Fast {
             // A broker hands over a partition for a while, then the next one.
             let up_to =
                 all.len().min(self.next[partition] + 40_000).min(self.next[partition] + max_records - batch.len());
-            for offset in self.next[partition]..up_to {
-                let value = all[offset].as_deref();
-                let (partition, offset) = (partition as i32, offset as i64);
+            for (offset, value) in all.iter().enumerate().take(up_to).skip(self.next[partition]) {
+                let (partition, offset, value) = (partition as i32, offset as i64, value.as_deref());
                 batch.push(Record { partition, offset, timestamp_ms: 1, key: Some(b"k"), value }, vec![]);
             }
             self.next[partition] = up_to;

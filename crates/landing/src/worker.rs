@@ -30,6 +30,10 @@ pub const INFO: &str = "weir.landing";
 
 /// Longest single wait for records: how soon a cancelled worker notices.
 const SLICE: Duration = Duration::from_millis(200);
+/// Time between two looks for rows past their retention.
+const SWEEP: Duration = Duration::from_secs(3600);
+/// What a staging table calls the landing table that it reads: `weir:landing:<table>:<table id>`.
+const STAGED: &str = "weir:landing:";
 /// A topic whose last offsets hold no record (transaction markers, compaction) counts as read after this.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -93,7 +97,12 @@ pub async fn land<F: Feed, S: Schemas>(
     };
     let poller = Poller { goal, next: worker.next_offsets(), until, stop };
     let mut polling = poll(feed, poller, limits);
+    let mut swept: Option<Instant> = None;
     loop {
+        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            worker.sweep().await?;
+            swept = Some(Instant::now());
+        }
         let (feed, poller, polled) = worker.polled(polling).await?;
         // The next micro-batch is gathered while this one is decoded and written.
         let next = (!poller.is_done()).then(|| poll(feed, poller, limits));
@@ -420,6 +429,21 @@ impl<'a> Worker<'a> {
         blocking(self.table, decode).await?
     }
 
+    /// Removes rows that arrived longer ago than the retention, once staging has taken them.
+    async fn sweep(&mut self) -> Result<(), LandingError> {
+        let failed = self.failed();
+        let Some(main) = &mut self.main else { return Ok(()) };
+        let now = chrono::Utc::now().timestamp_millis();
+        let keep = i64::try_from(self.settings.retention.as_millis()).unwrap_or(i64::MAX);
+        let cutoff = now.saturating_sub(keep);
+        let staging = self.lake.table(Zone::Staging, self.table.name.as_str()).await.map_err(&failed)?;
+        let reader = format!("{STAGED}{}:{}", self.table.name, main.id());
+        let Some(taken) = staging.and_then(|staging| staging.position(&reader)) else { return Ok(()) };
+        main.expire(cutoff, taken).await.map_err(&failed)?;
+        main.delete_removed(now).await.map_err(&failed)?;
+        Ok(())
+    }
+
     /// The main table, made with the first rows' columns if it is not there.
     async fn main_table(&mut self, parts: &[RecordBatch]) -> Result<Table, LandingError> {
         if let Some(main) = self.main.take() {
@@ -514,10 +538,17 @@ fn union_of(name: &str, stored: &Schema, parts: &[RecordBatch]) -> Result<Schema
     Ok(schema)
 }
 
-/// Newest event of each partition, as the last commit says.
+/// Newest event of each partition, as the last commit of a micro-batch says.
 async fn newest(main: &Table) -> Result<BTreeMap<i32, i64>, LakeError> {
-    let infos = main.commit_infos(main.version() - 1, main.version()).await?;
-    let newest = infos.last().and_then(|info| info.info.get(INFO)).and_then(|info| info.get("newest"));
-    let pairs = newest.and_then(Value::as_object).into_iter().flatten();
-    Ok(pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?))).collect())
+    let mut version = main.version();
+    while version > 0 {
+        let infos = main.commit_infos(version - 1, version).await?;
+        if let Some(info) = infos.last().and_then(|info| info.info.get(INFO)) {
+            let pairs = info.get("newest").and_then(Value::as_object).into_iter().flatten();
+            return Ok(pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?))).collect());
+        }
+        // A sweep's commit: look at the one before.
+        version -= 1;
+    }
+    Ok(BTreeMap::new())
 }

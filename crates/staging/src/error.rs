@@ -34,6 +34,12 @@ pub enum StagingError {
         /// Why.
         source: Box<datafusion::error::DataFusionError>,
     },
+    /// The staging model failed on a value. The engine's own message is left out: it may hold the value.
+    #[error("the staging model {} failed on a value", path.display())]
+    ModelValue {
+        /// The model's file.
+        path: PathBuf,
+    },
     /// The staging model is not row-wise.
     #[error("the staging model {} made {given} rows of {read}", path.display())]
     ModelRows {
@@ -72,7 +78,7 @@ pub enum StagingError {
         /// Its type in the contract.
         declared: String,
     },
-    /// Another landing table stands under the same name.
+    /// The landing table is older than what was staged from it.
     #[error("`{table}` is staged up to landing version {staged}, landing stands at {landing}")]
     LandingReplaced {
         /// The table.
@@ -110,6 +116,12 @@ impl Diagnose for StagingError {
                 "correct the model; `landing.<table>` has the contract's columns as they landed",
                 Retry::AfterConfiguration,
             ),
+            Self::ModelValue { .. } => (
+                "W5009",
+                "a cast or a function of the query does not take some value that landed",
+                "use `TRY_CAST`, `NULLIF` or `CASE` in the model; a NULL can be caught by an expectation",
+                Retry::AfterConfiguration,
+            ),
             Self::ModelRows { .. } => (
                 "W5003",
                 "the query filters, joins or groups; a staging model only cleans values row by row",
@@ -136,8 +148,8 @@ impl Diagnose for StagingError {
             ),
             Self::LandingReplaced { .. } => (
                 "W5007",
-                "the landing folder of the table was removed and landed again",
-                "move the table's staging and quarantine folders away as well and run again",
+                "the landing folder was restored from an older copy, or commits were deleted from its `_delta_log`",
+                "restore the newest copy of the landing folder, or move it away and land the topic again: what is staged already is then dropped as repeats",
                 Retry::Never,
             ),
             Self::Unbalanced { .. } => (

@@ -61,7 +61,7 @@ pub async fn derive(tables: &[Table], lake: &Lake) -> Result<usize, StagingError
         let failed = |source: LakeError| StagingError::Lake { table: table.name.clone(), source };
         for zone in [Zone::Landing, Zone::Staging] {
             let Some(source) = lake.table(zone, table.name.as_str()).await.map_err(failed)? else { continue };
-            let reader = format!("weir:{zone}:{}", table.name);
+            let reader = format!("weir:{zone}:{}:{}", table.name, source.id());
             let after = existing.as_ref().and_then(|existing| existing.position(&reader)).unwrap_or(-1);
             if source.version() <= after {
                 continue;

@@ -9,7 +9,7 @@ use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use weir_lake::Lake;
 use weir_project::{SqlFile, Table};
 
@@ -28,7 +28,9 @@ pub(crate) async fn apply(
         fields.map(|(column, array)| Field::new(column.name.as_str(), array.data_type().clone(), true)).collect();
     let input = RecordBatch::try_new(Arc::new(Schema::new(fields)), landed.to_vec()).map_err(|e| failed(e.into()))?;
     let read = input.num_rows();
-    let output = query(lake, table, sql, input).await.map_err(failed)?;
+    let frame = plan(lake, table, sql, input).await.map_err(failed)?;
+    // From here on an error may quote a value.
+    let output = run(frame).await.map_err(|_| StagingError::ModelValue { path: sql.path.clone() })?;
     if output.num_rows() != read {
         return Err(StagingError::ModelRows { path: sql.path.clone(), read, given: output.num_rows() });
     }
@@ -40,7 +42,7 @@ pub(crate) async fn apply(
     table.columns.iter().map(given).collect()
 }
 
-async fn query(lake: &Lake, table: &Table, sql: &SqlFile, input: RecordBatch) -> Result<RecordBatch, DataFusionError> {
+async fn plan(lake: &Lake, table: &Table, sql: &SqlFile, input: RecordBatch) -> Result<DataFrame, DataFusionError> {
     // One partition: rows come out in the order in which they went in.
     let config = SessionConfig::new().with_target_partitions(1);
     let session = SessionContext::new_with_config_rt(config, lake.session().runtime_env());
@@ -49,7 +51,10 @@ async fn query(lake: &Lake, table: &Table, sql: &SqlFile, input: RecordBatch) ->
     }
     let rows = MemTable::try_new(input.schema(), vec![vec![input]])?;
     session.register_table(TableReference::partial("landing", table.name.as_str()), Arc::new(rows))?;
-    let frame = session.sql(&sql.text).await?;
+    session.sql(&sql.text).await
+}
+
+async fn run(frame: DataFrame) -> Result<RecordBatch, DataFusionError> {
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let batches = frame.collect().await?;
     let schema = batches.first().map_or(schema, RecordBatch::schema);

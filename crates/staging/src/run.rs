@@ -31,6 +31,13 @@ pub const RULES: &str = "weir.rules";
 /// What the reader's name of landing begins with in staging tables.
 const READERS: &str = "weir:landing:";
 
+/// The name under which a staging table says how far it has taken a landing table:
+/// `weir:landing:<table>:<id of the landing table>`. A landing table that was made anew is read from its
+/// start, and what staging has already is dropped as repeats.
+pub fn reader(landing: &Table) -> String {
+    format!("{READERS}{}:{}", landing.name(), landing.id())
+}
+
 /// Rows that break one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCount {
@@ -169,13 +176,9 @@ impl Step<'_> {
         move |source| StagingError::Rows { table: table.clone(), source }
     }
 
-    fn reader(&self) -> String {
-        format!("{READERS}{}", self.table.name)
-    }
-
     /// Whole landing commits, as many as hold `max_rows` rows, one staging commit each time.
     async fn take_all(&mut self, landing: &Table, max_rows: usize) -> Result<(), StagingError> {
-        let from = self.main.position(&self.reader()).unwrap_or(-1);
+        let from = self.main.position(&reader(landing)).unwrap_or(-1);
         if from > landing.version() {
             let (table, landing) = (self.table.name.clone(), landing.version());
             return Err(StagingError::LandingReplaced { table, staged: from, landing });
@@ -225,7 +228,7 @@ impl Step<'_> {
         let new = hour_files(&decided.batch, &at, good).map_err(self.rows())?;
         let add = self.main.write_files(new).await.map_err(self.failed())?;
         failpoint::hit("staging.files_written");
-        let positions = vec![(self.reader(), up_to)];
+        let positions = vec![(reader(landing), up_to)];
         if !bad.is_empty() {
             self.commit_quarantine(&decided, bad, &positions).await?;
             failpoint::hit("staging.quarantine_committed");

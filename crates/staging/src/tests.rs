@@ -181,6 +181,22 @@ async fn a_repeat_that_landed_in_another_hour_is_found_and_counted() {
 }
 
 #[tokio::test]
+async fn a_landing_table_made_anew_is_read_from_its_start_and_what_is_staged_already_is_dropped() {
+    let folder = TempDir::new().unwrap();
+    let (lake, table) = (lake(&folder).await, table(vec![]));
+    let events = [event("c", 1, 7, "1"), event("c", 2, 8, "1"), event("u", 3, 7, "2")];
+    land(&lake, &table, &events[..1]).await;
+    run(&lake, &table).await;
+    std::fs::remove_dir_all(folder.path().join("landing/order_item")).unwrap();
+    for landed in 1..=3 {
+        land(&lake, &table, &events[landed - 1..landed]).await;
+    }
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.read, staged.counts.staged, staged.counts.repeated), (3, 2, 1));
+    assert_eq!(rows(&lake, Zone::Staging, &["id", "_op"]).await, [["7", "c"], ["7", "u"], ["8", "c"]]);
+}
+
+#[tokio::test]
 async fn a_row_that_breaks_a_rule_goes_to_quarantine_with_rule_column_value_and_version() {
     let folder = TempDir::new().unwrap();
     let not_negative = Rule::Range { min: Some(Value::Decimal(0, 3)), max: None };

@@ -197,3 +197,21 @@ async fn a_root_below_a_regular_file_is_refused() {
     let refused = Lake::open(Options::folder(folder.path().join("file/lake"))).await;
     assert!(matches!(refused, Err(LakeError::Root { .. })), "{refused:?}");
 }
+
+#[tokio::test]
+async fn only_files_that_are_old_and_taken_leave_the_table_and_their_bytes_follow_later() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake(&folder).await;
+    let mut table = table(&lake).await;
+    append(&mut table, 10, 0..3, 1).await;
+    append(&mut table, 10, 3..4, 2).await;
+    let now = chrono::Utc::now().timestamp_millis();
+    assert_eq!(table.expire(now - 60_000, 2).await.unwrap(), 0, "nothing is old");
+    assert_eq!(table.expire(now + 60_000, 1).await.unwrap(), 1, "one of two is taken");
+    assert_eq!(all_ids(&table).await, vec![3]);
+    assert_eq!(table.position("reader"), Some(2));
+    assert_eq!(table.delete_removed(now).await.unwrap(), 0, "a reader of the version before may still run");
+    assert_eq!(table.delete_removed(now + 2 * 3_600_000).await.unwrap(), 1);
+    assert_eq!(table.delete_removed(now + 2 * 3_600_000).await.unwrap(), 0);
+    assert_eq!(all_ids(&table).await, vec![3]);
+}
