@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::TableReference;
@@ -87,12 +88,35 @@ fn failed(model: &Model, sql: &SqlFile, source: DataFusionError) -> CuratedError
     CuratedError::Query { model: model.name.clone(), path: sql.path.clone(), source: Box::new(source) }
 }
 
+/// The error of a running query without the values that broke it: they may be personal.
+fn without_values(error: DataFusionError) -> DataFusionError {
+    match error.find_root() {
+        DataFusionError::ArrowError(inner, _) => {
+            DataFusionError::ArrowError(Box::new(arrow_without_values(inner)), None)
+        }
+        // The lake's own error and the engine's limits name files and sizes only.
+        DataFusionError::External(_) | DataFusionError::ResourcesExhausted(_) => error,
+        _ => DataFusionError::Execution("an expression of the query failed on a value (not shown)".to_owned()),
+    }
+}
+
+fn arrow_without_values(error: &ArrowError) -> ArrowError {
+    let hidden = || "a value does not fit (not shown)".to_owned();
+    match error {
+        ArrowError::CastError(_) => ArrowError::CastError(hidden()),
+        ArrowError::ParseError(_) => ArrowError::ParseError(hidden()),
+        ArrowError::DivideByZero => ArrowError::DivideByZero,
+        ArrowError::ArithmeticOverflow(_) => ArrowError::ArithmeticOverflow(hidden()),
+        _ => ArrowError::ComputeError(hidden()),
+    }
+}
+
 impl Running<'_> {
     /// The next rows of the model's history.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, CuratedError> {
         match self.stream.next().await {
             None => Ok(None),
-            Some(Err(source)) => Err(failed(self.model, self.sql, source)),
+            Some(Err(source)) => Err(failed(self.model, self.sql, without_values(source))),
             Some(Ok(batch)) => self.declared(&batch).map(Some),
         }
     }
@@ -116,7 +140,9 @@ impl Running<'_> {
                 return Err(misfit(column.data_type().to_string(), None));
             }
             let cast = cast_with_options(column, field.data_type(), &strict);
-            columns.push(cast.map_err(|e| misfit(format!("{} that does not fit", column.data_type()), Some(e)))?);
+            columns.push(cast.map_err(|e| {
+                misfit(format!("{} that does not fit", column.data_type()), Some(arrow_without_values(&e)))
+            })?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(crate::error::of(&self.model.name))
     }

@@ -316,6 +316,11 @@ impl Bench {
 
     /// Appends changes to their staging tables, one commit per table.
     pub async fn stage(&self, changes: &[Change]) {
+        self.stage_in_files_of(changes, usize::MAX).await;
+    }
+
+    /// The same with at most so many rows in a file.
+    pub async fn stage_in_files_of(&self, changes: &[Change], most: usize) {
         for source in sources() {
             let mut fields: Vec<Field> =
                 source.columns.iter().map(|c| Field::new(c.name.as_str(), arrow_type(c.kind), true)).collect();
@@ -332,10 +337,13 @@ impl Bench {
             if rows.is_empty() {
                 continue;
             }
-            let batches = vec![batch(&schema, &rows)];
-            let file = NewFile { partition: Partition::Hour(Hour(0)), batches, tags: BTreeMap::new() };
-            let file = table.write_file(file).await.expect("a file");
-            table.commit(Commit { add: vec![file], ..Commit::default() }).await.expect("a commit");
+            let files = rows.chunks(most).zip(0..).map(|(rows, hour)| NewFile {
+                partition: Partition::Hour(Hour(hour)),
+                batches: vec![batch(&schema, rows)],
+                tags: BTreeMap::new(),
+            });
+            let add = table.write_files(files.collect()).await.expect("files");
+            table.commit(Commit { add, ..Commit::default() }).await.expect("a commit");
         }
     }
 

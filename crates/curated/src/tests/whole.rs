@@ -168,3 +168,39 @@ fn a_changed_model_is_refused_by_name_and_nothing_is_written() {
         assert!(build_in(&other_buckets).await.is_err(), "other buckets are another layout");
     });
 }
+
+#[test]
+fn two_builds_at_once_lose_nothing_and_double_nothing() {
+    run(async {
+        let all: Vec<Change> = before().into_iter().chain(after()).collect();
+        for _ in 0..5 {
+            let bench = Bench::new(2).await;
+            bench.stage(&before()).await;
+            build_in(&bench.room).await.expect("a build");
+            bench.stage(&after()).await;
+            let (one, two) = tokio::join!(build_in(&bench.room), build_in(&bench.room));
+            assert!(one.is_ok() || two.is_ok(), "one of them wins: {one:?} {two:?}");
+            build_in(&bench.room).await.expect("the next build");
+            holds(&bench, &all).await.expect("the same star");
+        }
+    });
+}
+
+#[test]
+fn an_error_of_a_query_shows_no_value_of_a_row() {
+    run(async {
+        for (sql, kind) in [
+            ("SELECT CAST(name AS INT) AS grade, region, \"number\" AS shop_no, name, note FROM staging.shop", "cast"),
+            ("SELECT name AS grade, region, name AS shop_no, name, note FROM staging.shop", "declared type"),
+        ] {
+            let bench = Bench::new(1).await;
+            bench.stage(&[shop(1, Op::Create, 10_000_000, ("n", 1), ("Ann secret", "a", "x"))]).await;
+            let mut models = models();
+            models[0].sql.as_mut().expect("a query").text = sql.to_owned();
+            let room = Room::of(&models, &sources(), 1, &bench.lake);
+            let error = build_in(&room).await.expect_err(kind);
+            let shown = weir_core::diagnosis::Diagnosed::from(error).messages().join(": ");
+            assert!(shown.contains("not shown") && !shown.contains("secret"), "{shown}");
+        }
+    });
+}
