@@ -1,0 +1,33 @@
+//! Warehouse: Redshift's double, and the Redshift scripts that fill it or the real one.
+//!
+//! In: Redshift SQL by session or Postgres wire; publications and change sets of the lake, by path; records of
+//! topics, through streaming views.
+//! Out: `analytics.*` (the star schema of whole builds), `staging.*` (streaming views, mirrors, load tables).
+//! Never: links the lake's engine; takes a statement that Redshift refuses; ignores one that it does not know.
+//!
+//! The double is a double: names, rules and results are Redshift's as far as the pipeline and BI tools go, its
+//! speed, planner and disk are not. Known differences: a quotient or average of decimals is a double here.
+//!
+//! Read first: [`statement`] (from Redshift's text to the engine's), then [`session`] (transactions), then
+//! [`load`] and [`mirror`] (the two branches), then [`wire`].
+
+pub mod copy;
+mod database;
+mod error;
+pub mod load;
+pub mod mirror;
+mod outcome;
+mod script;
+mod session;
+pub mod statement;
+pub mod wire;
+
+pub use database::{Options, Warehouse};
+pub use error::{EngineFailure, WarehouseError};
+pub use outcome::{Column, Kind, Outcome, Tag};
+pub use script::{Placeholders, substitute};
+pub use session::{Session, Transaction};
+pub use wire::{Users, serve};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! COPY of Parquet: the manifest's lengths are held to, columns load by position, types must fit.
+
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::error::WarehouseError;
+use crate::statement::copy::Copy;
+use crate::statement::text::{literal, quoted};
+
+/// A COPY manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Files, each loaded once per mention.
+    pub entries: Vec<Entry>,
+}
+
+/// A file of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it is: a URL, or a path on this machine.
+    pub url: String,
+    /// Whether COPY fails if it is missing.
+    #[serde(default)]
+    pub mandatory: bool,
+    /// Demanded for Parquet.
+    pub meta: Meta,
+}
+
+/// What a manifest says of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Bytes.
+    pub content_length: u64,
+}
+
+/// Loads, and gives the number of rows.
+pub fn run(connection: &Connection, copy: &Copy) -> Result<u64, WarehouseError> {
+    let files = if copy.manifest { manifest_files(&copy.from)? } else { folder_files(&copy.from)? };
+    let targets = target_columns(connection, copy)?;
+    if files.is_empty() {
+        return Ok(0);
+    }
+    let list = |paths: &[PathBuf]| {
+        let items: Vec<String> = paths.iter().map(|path| literal(&path.display().to_string())).collect();
+        format!("read_parquet([{}], hive_partitioning = false, filename = false)", items.join(", "))
+    };
+    for file in &files {
+        let columns = describe(connection, &format!("SELECT * FROM {}", list(std::slice::from_ref(file))))?;
+        let short = columns.len() < targets.len() && copy.fill_record;
+        if columns.len() != targets.len() && !short {
+            return Err(WarehouseError::CopyColumns {
+                path: file.display().to_string(),
+                table: copy.table.to_string(),
+                expected: targets.len(),
+                actual: columns.len(),
+            });
+        }
+        for (at, ((_, actual), (_, expected))) in columns.iter().zip(&targets).enumerate() {
+            if !fits(actual, expected) {
+                return Err(WarehouseError::CopyType {
+                    path: file.display().to_string(),
+                    table: copy.table.to_string(),
+                    position: at + 1,
+                    expected: expected.clone(),
+                    actual: actual.clone(),
+                });
+            }
+        }
+    }
+    let mut loaded = 0;
+    // Files of one shape go together; with FILLRECORD each may have its own.
+    let groups: Vec<&[PathBuf]> = if copy.fill_record { files.chunks(1).collect() } else { vec![&files] };
+    for group in groups {
+        let width = describe(connection, &format!("SELECT * FROM {}", list(&group[..1])))?.len();
+        let names: Vec<String> = targets.iter().take(width).map(|(name, _)| quoted(name)).collect();
+        let sql = format!("INSERT INTO {} ({}) SELECT * FROM {}", copy.table.sql(), names.join(", "), list(group));
+        loaded += connection.execute(&sql, [])? as u64;
+    }
+    Ok(loaded)
+}
+
+/// Name and type of each column that the file's columns go to.
+fn target_columns(connection: &Connection, copy: &Copy) -> Result<Vec<(String, String)>, WarehouseError> {
+    let columns = if copy.columns.is_empty() {
+        "*".to_owned()
+    } else {
+        copy.columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
+    };
+    describe(connection, &format!("SELECT {columns} FROM {}", copy.table.sql()))
+}
+
+fn describe(connection: &Connection, query: &str) -> Result<Vec<(String, String)>, WarehouseError> {
+    let mut statement = connection.prepare(&format!("DESCRIBE {query}"))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether Redshift would load a Parquet column of one type into a table column of the other.
+fn fits(actual: &str, expected: &str) -> bool {
+    let class = |name: &str| match name.split('(').next().unwrap_or_default() {
+        "TINYINT" | "UTINYINT" | "SMALLINT" | "USMALLINT" | "INTEGER" | "UINTEGER" | "BIGINT" => "integer",
+        "FLOAT" | "DOUBLE" => "float",
+        "DECIMAL" => "decimal",
+        "VARCHAR" | "JSON" => "text",
+        "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE" | "TIMESTAMP_NS" | "TIMESTAMP_MS" | "TIMESTAMP_S" => "timestamp",
+        "BOOLEAN" => "boolean",
+        "DATE" => "date",
+        "BLOB" => "binary",
+        _ => "other",
+    };
+    class(actual) == class(expected) && class(actual) != "other"
+}
+
+fn manifest_files(from: &str) -> Result<Vec<PathBuf>, WarehouseError> {
+    let path = local(from)?;
+    let text = std::fs::read(&path)
+        .map_err(|source| WarehouseError::CopyUnreadable { path: path.display().to_string(), source })?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| WarehouseError::CopyManifest {
+        path: path.display().to_string(),
+        problem: error.to_string(),
+    })?;
+    let mut files = Vec::new();
+    for entry in &manifest.entries {
+        let file = local(&entry.url)?;
+        match std::fs::metadata(&file) {
+            Ok(found) if found.len() == entry.meta.content_length => files.push(file),
+            Ok(found) => {
+                return Err(WarehouseError::CopyLength {
+                    path: file.display().to_string(),
+                    expected: entry.meta.content_length,
+                    actual: found.len(),
+                });
+            }
+            Err(source) if entry.mandatory => {
+                return Err(WarehouseError::CopyUnreadable { path: file.display().to_string(), source });
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(files)
+}
+
+/// A file, or all Parquet files below a folder, by name.
+fn folder_files(from: &str) -> Result<Vec<PathBuf>, WarehouseError> {
+    let path = local(from)?;
+    let unreadable = |path: &Path, source| WarehouseError::CopyUnreadable { path: path.display().to_string(), source };
+    if path.is_file() {
+        return Ok(vec![path]);
+    }
+    let mut files = Vec::new();
+    let mut folders = vec![path];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(|source| unreadable(&folder, source))? {
+            let path = entry.map_err(|source| unreadable(&folder, source))?.path();
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['_', '.']));
+            if path.is_dir() && !hidden {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "parquet") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The path on this machine of a URL or path.
+fn local(url: &str) -> Result<PathBuf, WarehouseError> {
+    if let Some((scheme, _)) = url.split_once("://") {
+        if scheme == "file" {
+            let parsed = url::Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+            return parsed.ok_or_else(|| WarehouseError::unsupported(format!("the URL {url}")));
+        }
+        return Err(WarehouseError::unsupported(format!("COPY from {scheme}://")));
+    }
+    Ok(PathBuf::from(url))
+}

@@ -1,0 +1,123 @@
+//! Tables of the star schema in Redshift's DDL, from the project's models.
+
+use weir_core::name::Identifier;
+use weir_project::{Model, ModelKind, Project};
+
+use crate::script::{ident, list, qualified, redshift_type};
+
+/// A column as the warehouse declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Redshift's type.
+    pub kind: String,
+    /// NOT NULL.
+    pub required: bool,
+}
+
+/// Columns of a curated table, in the order in which its change sets hold them.
+pub fn columns(model: &Model) -> Vec<Column> {
+    let own = model.columns.iter().map(|column| Column {
+        name: column.name.to_string(),
+        kind: redshift_type(column.kind),
+        required: false,
+    });
+    let fixed = |name: &str, kind: &str| Column { name: name.into(), kind: kind.into(), required: true };
+    let named =
+        |name: &Identifier, kind: &str, required| Column { name: name.to_string(), kind: kind.into(), required };
+    match &model.kind {
+        ModelKind::Dimension { surrogate_key, .. } => {
+            let mut columns = vec![named(surrogate_key, "BIGINT", true)];
+            columns.extend(own);
+            columns.push(fixed("effective_from", "TIMESTAMP"));
+            columns.push(fixed("effective_to", "TIMESTAMP"));
+            columns.push(fixed("is_current", "BOOLEAN"));
+            columns.push(fixed("is_inferred", "BOOLEAN"));
+            columns
+        }
+        ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
+            let mut columns: Vec<Column> = own.collect();
+            columns.extend(dimensions.iter().map(|reference| named(&reference.key_column, "BIGINT", true)));
+            columns.extend(date_keys.iter().map(|key| named(&key.key_column, "INTEGER", true)));
+            columns.extend(milestones.iter().map(|milestone| named(&milestone.column, "TIMESTAMP", false)));
+            columns.push(Column { required: false, ..fixed("event_time", "TIMESTAMP") });
+            columns
+        }
+        ModelKind::DateDimension => own.collect(),
+    }
+}
+
+/// Columns by which a change set and the table hold one row each.
+pub fn key(model: &Model) -> Vec<String> {
+    match &model.kind {
+        ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
+        ModelKind::Fact { .. } | ModelKind::DateDimension => model.key.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// CREATE TABLE IF NOT EXISTS for the ledger, the check, and per model its table and its load table.
+pub fn migrations(project: &Project) -> String {
+    let mut text = String::from(
+        "CREATE SCHEMA IF NOT EXISTS staging;
+CREATE SCHEMA IF NOT EXISTS analytics;
+CREATE TABLE IF NOT EXISTS staging.load_ledger (
+    build BIGINT NOT NULL,
+    table_name VARCHAR(127) NOT NULL,
+    version BIGINT NOT NULL,
+    upserts BIGINT NOT NULL,
+    deletes BIGINT NOT NULL,
+    loaded_at TIMESTAMP NOT NULL
+) DISTSTYLE ALL SORTKEY(build);
+CREATE TABLE IF NOT EXISTS staging.load_check (
+    passed VARCHAR(127) NOT NULL
+) DISTSTYLE ALL;
+",
+    );
+    for model in &project.models {
+        text.push_str(&tables(model));
+    }
+    text
+}
+
+fn tables(model: &Model) -> String {
+    let name = model.name.as_str();
+    let columns = columns(model);
+    let key = key(model);
+    let line = |column: &Column, required: bool| {
+        format!("    {} {}{}", ident(&column.name), column.kind, if required { " NOT NULL" } else { "" })
+    };
+    let table: Vec<String> =
+        columns.iter().map(|column| line(column, column.required || is_key(model, &key, &column.name))).collect();
+    let load: Vec<String> = columns.iter().map(|column| line(column, false)).collect();
+    let first = key.first().map(|key| ident(key)).unwrap_or_default();
+    // A merge joins on the key, so both tables are spread by it; a small dimension of dates is everywhere.
+    let spread = match model.kind {
+        ModelKind::DateDimension => "DISTSTYLE ALL".to_owned(),
+        _ => format!("DISTKEY({first})"),
+    };
+    let sort = match &model.kind {
+        ModelKind::Dimension { .. } => list(model.key.iter().map(AsRef::as_ref)),
+        ModelKind::Fact { .. } => "event_time".to_owned(),
+        ModelKind::DateDimension => first,
+    };
+    format!(
+        "CREATE TABLE IF NOT EXISTS {} (
+{}
+) {spread} SORTKEY({sort});
+CREATE TABLE IF NOT EXISTS {} (
+{},
+    _change VARCHAR(1)
+) {spread};
+",
+        qualified("analytics", name),
+        table.join(",\n"),
+        qualified("staging", &format!("load_{name}")),
+        load.join(",\n"),
+    )
+}
+
+/// The unknown member of a dimension has no business key, so only its surrogate key is required.
+fn is_key(model: &Model, key: &[String], column: &str) -> bool {
+    !matches!(model.kind, ModelKind::DateDimension) && key.iter().any(|key| key == column) || column == "date_key"
+}

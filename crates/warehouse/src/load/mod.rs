@@ -1,0 +1,116 @@
+//! The batch branch: publications of the lake -> load scripts -> `analytics.<table>`.
+//!
+//! Read first: [`script`](fn@script) (what runs, as Redshift SQL), then [`apply`] (the driver).
+
+pub mod ddl;
+mod script;
+
+use std::path::Path;
+
+use weir_core::publication::Publication;
+use weir_project::Project;
+
+pub use script::{ManifestFile, manifests, script};
+
+use crate::error::WarehouseError;
+use crate::mirror::run_script;
+use crate::script::{Placeholders, substitute};
+use crate::session::Session;
+
+/// A build that was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its number.
+    pub build: u64,
+    /// Per table: name, rows set, rows deleted.
+    pub tables: Vec<(String, u64, u64)>,
+}
+
+/// The newest build in the load ledger; 0 if none.
+pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
+    if !session.exists("staging", "load_ledger")? {
+        return Ok(0);
+    }
+    let outcomes = session.run("SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger")?;
+    let text = outcomes.first().and_then(crate::outcome::Outcome::scalar).unwrap_or_default();
+    Ok(text.parse().unwrap_or(0))
+}
+
+/// Publications of a lake folder behind `last`, in order, without a gap.
+pub fn pending(lake: &Path, last: u64) -> Result<Vec<Publication>, WarehouseError> {
+    let folder = lake.join("curated/_published");
+    let failed = |path: &Path, source| WarehouseError::Publication { path: path.display().to_string(), source };
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed(&folder, source)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| failed(&folder, source))?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        if let Some(build) = number.filter(|build| is_json && *build > last) {
+            found.push((build, path));
+        }
+    }
+    found.sort();
+    let mut publications = Vec::new();
+    for ((build, path), wanted) in found.into_iter().zip(last + 1..) {
+        if build != wanted {
+            return Err(WarehouseError::MissingBuild { build, missing: wanted });
+        }
+        let bytes = std::fs::read(&path).map_err(|source| failed(&path, source))?;
+        let publication = serde_json::from_slice(&bytes).map_err(|error| failed(&path, error.into()))?;
+        publications.push(publication);
+    }
+    Ok(publications)
+}
+
+/// Loads one publication: writes its manifests to the lake folder, then runs its script.
+#[tracing::instrument(name = "warehouse.load", level = "info", skip_all, fields(stage = "warehouse", build = publication.build))]
+pub fn apply(
+    session: &mut Session,
+    project: &Project,
+    lake: &Path,
+    publication: &Publication,
+    values: &Placeholders,
+) -> Result<Loaded, WarehouseError> {
+    for manifest in manifests(publication, &values.lake) {
+        write(lake, &manifest)?;
+    }
+    let text = substitute(&script(project, publication), values)?;
+    run_script(session, &text, ("warehouse.load_before_commit", "warehouse.load_committed"))?;
+    let tables = publication.tables.iter().map(|table| {
+        let sums = table.change_sets.iter().fold((0, 0), |(u, d), set| (u + set.upserts, d + set.deletes));
+        (table.table.to_string(), sums.0, sums.1)
+    });
+    Ok(Loaded { build: publication.build, tables: tables.collect() })
+}
+
+/// Loads every publication that is not loaded yet.
+pub fn apply_pending(
+    session: &mut Session,
+    project: &Project,
+    lake: &Path,
+    values: &Placeholders,
+) -> Result<Vec<Loaded>, WarehouseError> {
+    let last = last_build(session)?;
+    let mut loaded = Vec::new();
+    for publication in pending(lake, last)? {
+        loaded.push(apply(session, project, lake, &publication, values)?);
+    }
+    Ok(loaded)
+}
+
+/// Written beside and renamed: a reader sees the whole manifest or none.
+fn write(lake: &Path, manifest: &ManifestFile) -> Result<(), WarehouseError> {
+    let failed = |source| WarehouseError::ManifestWrite { path: manifest.path.clone(), source };
+    let path = lake.join(&manifest.path);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let beside = path.with_extension("manifest.tmp");
+    std::fs::write(&beside, &manifest.text).map_err(failed)?;
+    std::fs::rename(&beside, &path).map_err(failed)
+}

@@ -1,0 +1,120 @@
+//! The double of the Lambda function `f_cdc_avro_to_json`: hexadecimal record in, JSON text out.
+//!
+//! A record that cannot be decoded gives NULL and is counted by the script; a registry that does not answer
+//! fails the statement, because the record may be good.
+#![allow(unsafe_code, reason = "vectors of the engine are read and written through its raw slices")]
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use duckdb::Connection;
+use duckdb::core::{DataChunkHandle, Inserter, LogicalTypeId};
+use duckdb::ffi::duckdb_string_t;
+use duckdb::types::DuckString;
+use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
+use duckdb::vtab::arrow::WritableVector;
+use weir_envelope::decode::Schemas;
+use weir_envelope::{Bounds, Reject, frame};
+use weir_stream::{Registry, StreamError};
+
+/// Turns a record's value into the JSON that the mirrors read.
+pub trait Decode: Send + Sync {
+    /// None for a record that no schema decodes; an error only if trying again may help.
+    fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Decodes Confluent frames by the schemas of a registry, each asked for once.
+pub struct RegistryDecode {
+    registry: Registry,
+    schemas: RwLock<Schemas>,
+}
+
+impl RegistryDecode {
+    /// Asks nothing yet.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, schemas: RwLock::new(Schemas::new(Bounds::default())) }
+    }
+
+    fn learn(&self, id: u32) -> Result<(), StreamError> {
+        let found = match self.registry.schema(id) {
+            Ok(text) => Some(text),
+            Err(StreamError::UnknownSchema { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            None => schemas.refuse(id, Reject::UnknownSchema(id)),
+            Some(text) => {
+                if let Err(error) = schemas.add(id, &text) {
+                    tracing::warn!(id, error = %error, "a schema is no change event; its records count as errors");
+                    schemas.refuse(id, Reject::UnsupportedSchema(id));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Decode for RegistryDecode {
+    fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+        let Ok((id, _)) = frame(value) else { return Ok(None) };
+        if !self.schemas.read().unwrap_or_else(PoisonError::into_inner).knows(id) {
+            self.learn(id)?;
+        }
+        let mut out = Vec::with_capacity(value.len() * 3);
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(match schemas.cdc_json(value, &mut out) {
+            Ok(()) => String::from_utf8(out).ok(),
+            Err(_) => None,
+        })
+    }
+}
+
+/// Makes the function known to the database, under a name that no statement can use unless it is declared.
+pub fn register(connection: &Connection, decode: Arc<dyn Decode>) -> Result<(), duckdb::Error> {
+    connection.register_scalar_function_with_state::<AvroToJson>("weir_f_cdc_avro_to_json", &Shared(decode))
+}
+
+#[derive(Clone)]
+struct Shared(Arc<dyn Decode>);
+
+struct AvroToJson;
+
+impl VScalar for AvroToJson {
+    type State = Shared;
+
+    fn invoke(
+        state: &Self::State,
+        input: &mut DataChunkHandle,
+        output: &mut dyn WritableVector,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let rows = input.len();
+        let texts = input.flat_vector(0);
+        let mut out = output.flat_vector();
+        // SAFETY: the only argument is VARCHAR, so its vector holds `rows` engine strings that live for this call.
+        let strings = unsafe { texts.as_slice_with_len::<duckdb_string_t>(rows) };
+        let mut bytes = Vec::new();
+        for (row, string) in strings.iter().enumerate() {
+            if texts.row_is_null(row as u64) {
+                out.set_null(row);
+                continue;
+            }
+            let mut string = *string;
+            let text = DuckString::new(&mut string).as_bytes();
+            bytes.clear();
+            bytes.resize(text.len() / 2, 0);
+            let decoded = match hex::decode_to_slice(text, &mut bytes) {
+                Ok(()) => state.0.json(&bytes).map_err(|error| format!("WEIR:58000:{error}"))?,
+                Err(_) => None,
+            };
+            match decoded {
+                Some(json) => out.insert(row, json.as_str()),
+                None => out.set_null(row),
+            }
+        }
+        Ok(())
+    }
+
+    fn signatures() -> Vec<ScalarFunctionSignature> {
+        vec![ScalarFunctionSignature::exact(vec![LogicalTypeId::Varchar.into()], LogicalTypeId::Varchar.into())]
+    }
+}

@@ -1,0 +1,162 @@
+//! The streaming branch: topic -> streaming view -> decoded records -> mirrors `staging.<table>`.
+//!
+//! Read first: [`script`] (what runs, as Redshift SQL), then [`refresh`] (the double of the view), then
+//! [`Mirrors`] (the driver) and [`schedule`].
+
+pub mod decode;
+pub mod refresh;
+mod script;
+pub mod source;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use weir_core::failpoint;
+use weir_project::{Project, Table};
+
+pub use script::{EXTERNAL_SCHEMA, create_view, script, setup, tables, view_name};
+
+use crate::database::Warehouse;
+use crate::error::WarehouseError;
+use crate::script::{Placeholders, substitute};
+use crate::session::Session;
+use crate::statement::text::Name;
+use refresh::{Limit, refresh};
+
+/// Records that one step decodes and applies; bounds memory and the length of a transaction.
+const STEP: u64 = 100_000;
+
+/// What a pass over all mirrors did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Advanced {
+    /// Records taken into the views.
+    pub records: u64,
+    /// Steps run.
+    pub steps: u64,
+}
+
+/// Drives the views and mirrors of a project in one session.
+pub struct Mirrors {
+    session: Session,
+    tables: Vec<(Table, String)>,
+}
+
+impl Mirrors {
+    /// Sets up what is not there yet: external schema, function, views, tables.
+    pub fn prepare(warehouse: &Warehouse, project: &Project, values: &Placeholders) -> Result<Self, WarehouseError> {
+        let mut session = warehouse.session()?;
+        session.run(&substitute(&setup(), values)?)?;
+        for table in &project.tables {
+            session.run(&tables(table))?;
+            let view = view_name(table);
+            let found = session
+                .run(&format!("SELECT name FROM svv_mv_info WHERE schema_name = 'staging' AND name = '{view}'"))?;
+            if found.first().is_none_or(|outcome| outcome.scalar().is_none()) {
+                session.run(&create_view(table))?;
+            }
+        }
+        let scripts = project.tables.iter().map(|table| (table.clone(), script(project, table)));
+        Ok(Self { tables: scripts.collect(), session })
+    }
+
+    /// Refreshes and applies until the mirrors hold what the topics held when this began; `stop` ends it early,
+    /// between two steps.
+    pub fn advance(&mut self, stop: &AtomicBool) -> Result<Advanced, WarehouseError> {
+        let mut advanced = Advanced::default();
+        for at in 0..self.tables.len() {
+            loop {
+                if stop.load(Ordering::SeqCst) {
+                    return Ok(advanced);
+                }
+                let (records, caught_up) = self.step(at)?;
+                advanced.records += records;
+                advanced.steps += 1;
+                if caught_up {
+                    break;
+                }
+            }
+        }
+        Ok(advanced)
+    }
+
+    #[tracing::instrument(name = "warehouse.mirror", level = "debug", skip_all, fields(stage = "warehouse", table = %self.tables[at].0.name))]
+    fn step(&mut self, at: usize) -> Result<(u64, bool), WarehouseError> {
+        let (table, script) = &self.tables[at];
+        let view = Name { schema: Some("staging".into()), name: view_name(table) };
+        let refreshed = refresh(&mut self.session, &view, Limit::Records(STEP))?;
+        run_script(&mut self.session, script, ("warehouse.mirror_before_commit", "warehouse.mirror_committed"))?;
+        // Fewer than asked for: what is left is not there yet.
+        Ok((refreshed.records, refreshed.caught_up || refreshed.records + refreshed.skipped == 0))
+    }
+}
+
+/// Runs a script of one transaction, and rolls back what a failure leaves open.
+pub(crate) fn run_script(
+    session: &mut Session,
+    script: &str,
+    failpoints: (&'static str, &'static str),
+) -> Result<(), WarehouseError> {
+    let pieces = crate::statement::text::split(script)?;
+    for piece in &pieces {
+        let commits = crate::statement::text::Cursor::new(piece).accept("commit");
+        if commits {
+            failpoint::hit(failpoints.0);
+        }
+        if let Err(error) = session.run_piece(piece) {
+            session.abandon();
+            return Err(error);
+        }
+        if commits {
+            failpoint::hit(failpoints.1);
+        }
+    }
+    Ok(())
+}
+
+/// Advances the mirrors every `every`, from now on, until `shutdown` is done; a pass that is under way is
+/// ended between two steps. A failed pass is logged and tried again at the next turn: it loses nothing.
+pub async fn schedule(mirrors: Mirrors, every: Duration, shutdown: impl Future<Output = ()>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut mirrors = Some(mirrors);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            _ = ticks.tick() => {}
+        }
+        let Some(mut current) = mirrors.take() else { return };
+        let flag = stop.clone();
+        let mut pass = tokio::task::spawn_blocking(move || {
+            let result = current.advance(&flag);
+            (current, result)
+        });
+        let finished = tokio::select! {
+            finished = &mut pass => finished,
+            () = &mut shutdown => {
+                stop.store(true, Ordering::SeqCst);
+                let _ = pass.await;
+                return;
+            }
+        };
+        match finished {
+            Ok((back, result)) => {
+                mirrors = Some(back);
+                match result {
+                    Ok(done) if done.records > 0 => tracing::debug!(records = done.records, "mirrors advanced"),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(error = %error, "mirrors did not advance; tried again at the next turn")
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "the mirrors' task ended");
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The streaming branch as Redshift SQL: setting up, and one step of decoding and applying.
+//!
+//! A step takes what the view holds behind the stored positions, keeps per key the change with the highest
+//! (order key, op rank), drops those not above the key's place so far, applies the rest to the mirror, and moves
+//! the positions: rows and positions in one transaction. Run twice, the second time changes nothing. A key's
+//! place outlives its row, so a late change of a deleted key brings nothing back.
+
+use weir_core::change::Op;
+use weir_core::column::ColumnType;
+use weir_project::{Project, Table};
+
+use crate::script::{ident, list, qualified, redshift_type};
+
+/// The external schema that stands for the brokers.
+pub const EXTERNAL_SCHEMA: &str = "kafka";
+
+/// Name of a table's streaming view.
+pub fn view_name(table: &Table) -> String {
+    format!("{}_cdc_mv", table.name)
+}
+
+/// Schemas, the Lambda function, and the tables that all mirrors share. May run again.
+pub fn setup() -> String {
+    format!(
+        "CREATE SCHEMA IF NOT EXISTS staging;
+CREATE EXTERNAL SCHEMA IF NOT EXISTS {EXTERNAL_SCHEMA} FROM KAFKA
+IAM_ROLE ${{iam_role}}
+AUTHENTICATION ${{auth}}
+URI '${{brokers}}';
+CREATE OR REPLACE EXTERNAL FUNCTION f_cdc_avro_to_json(varchar(max)) RETURNS varchar(max) STABLE
+LAMBDA 'weir-cdc-avro-to-json' IAM_ROLE ${{iam_role}} RETRY_TIMEOUT 20000 MAX_BATCH_ROWS 2000 MAX_BATCH_SIZE 2 MB;
+CREATE TABLE IF NOT EXISTS staging.stream_position (
+    view_name VARCHAR(127) NOT NULL,
+    kafka_partition BIGINT NOT NULL,
+    kafka_offset BIGINT NOT NULL
+) DISTSTYLE ALL;
+CREATE TABLE IF NOT EXISTS staging.stream_errors (
+    view_name VARCHAR(127) NOT NULL,
+    kafka_partition BIGINT NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    seen_at TIMESTAMP NOT NULL
+) DISTSTYLE EVEN;
+"
+    )
+}
+
+/// The streaming view of a table. Redshift has no IF NOT EXISTS for it: run it only if the view is not there.
+pub fn create_view(table: &Table) -> String {
+    format!(
+        "CREATE MATERIALIZED VIEW {} AUTO REFRESH YES AS
+SELECT kafka_partition, kafka_offset, kafka_timestamp_type, kafka_timestamp, kafka_key, kafka_value, kafka_headers, refresh_time
+FROM {EXTERNAL_SCHEMA}.\"{}\";
+",
+        qualified("staging", &view_name(table)),
+        table.topic
+    )
+}
+
+/// The tables of a mirror. May run again.
+pub fn tables(table: &Table) -> String {
+    let name = table.name.as_str();
+    let distkey = ident(table.key[0].as_str());
+    let is_key = |column: &str| table.key.iter().any(|key| key.as_str() == column);
+    let column = |column: &weir_core::column::Column, keep_nulls: bool| {
+        let not_null = if is_key(column.name.as_str()) || (!keep_nulls && !column.nullable) { " NOT NULL" } else { "" };
+        format!("    {} {}{not_null}", ident(column.name.as_str()), redshift_type(column.kind))
+    };
+    let mirror: Vec<String> = table.columns.iter().map(|c| column(c, false)).collect();
+    let latest: Vec<String> = table.columns.iter().map(|c| column(c, true)).collect();
+    let keys: Vec<String> = table.columns.iter().filter(|c| is_key(c.name.as_str())).map(|c| column(c, true)).collect();
+    let sortkey = list(table.key.iter().map(AsRef::as_ref));
+    let place = "    _order_key VARCHAR(128) NOT NULL,\n    _op_rank SMALLINT NOT NULL";
+    format!(
+        "CREATE TABLE IF NOT EXISTS {mirror_name} (
+{}
+) DISTKEY({distkey}) SORTKEY({sortkey});
+CREATE TABLE IF NOT EXISTS {stream_name} (
+    kafka_partition BIGINT NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    tombstone BOOLEAN NOT NULL,
+    data SUPER
+) DISTSTYLE EVEN;
+CREATE TABLE IF NOT EXISTS {latest_name} (
+{},
+    _op VARCHAR(1) NOT NULL,
+{place}
+) DISTKEY({distkey});
+CREATE TABLE IF NOT EXISTS {position_name} (
+{},
+{place}
+) DISTKEY({distkey}) SORTKEY({sortkey});
+",
+        mirror.join(",\n"),
+        latest.join(",\n"),
+        keys.join(",\n"),
+        mirror_name = qualified("staging", name),
+        stream_name = qualified("staging", &format!("{name}_stream")),
+        latest_name = qualified("staging", &format!("{name}_latest")),
+        position_name = qualified("staging", &format!("{name}_position")),
+    )
+}
+
+/// One step: from the view to the mirror, in one transaction.
+pub fn script(_project: &Project, table: &Table) -> String {
+    let name = table.name.as_str();
+    let view = view_name(table);
+    let (stream, latest, position) = (format!("{name}_stream"), format!("{name}_latest"), format!("{name}_position"));
+    let q = |name: &str| qualified("staging", name);
+    let keys: Vec<&str> = table.key.iter().map(AsRef::as_ref).collect();
+    let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    let on = |left: &str, right: &str| {
+        let pairs = keys.iter().map(|key| format!("{}.{k} = {}.{k}", ident(left), ident(right), k = ident(key)));
+        pairs.collect::<Vec<_>>().join(" AND ")
+    };
+    let kind = |name: &str| table.columns.iter().find(|c| c.name.as_str() == name).map(|c| c.kind);
+    // A delete has no row after it, everything else has none before it that matters.
+    let key_values: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            let kind = kind(key).unwrap_or(ColumnType::Int);
+            let (before, after) = (value("s.data.before", key, kind), value("s.data.after", key, kind));
+            format!("CASE WHEN s.data.op::varchar(1) = 'd' THEN {before} ELSE {after} END")
+        })
+        .collect();
+    let selected: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let column_name = column.name.as_str();
+            match keys.iter().position(|key| *key == column_name) {
+                Some(at) => format!("w.key_{at}"),
+                None => value("w.data.after", column_name, column.kind),
+            }
+        })
+        .collect();
+    let key_aliases: Vec<String> =
+        key_values.iter().enumerate().map(|(at, value)| format!("{value} AS key_{at}")).collect();
+    let key_names: Vec<String> = (0..keys.len()).map(|at| format!("c.key_{at}")).collect();
+    let ranks: Vec<String> = [Op::Delete, Op::Read, Op::Create]
+        .iter()
+        .map(|op| format!("WHEN '{}' THEN {}", op.letter(), op.rank()))
+        .collect();
+    let others: Vec<&str> = columns.iter().copied().filter(|column| !keys.contains(column)).collect();
+    let set = |target: &[&str]| {
+        let pairs = target.iter().map(|column| format!("{c} = {}.{c}", ident(&latest), c = ident(column)));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    let values = |columns: &[&str]| {
+        let values = columns.iter().map(|column| format!("{}.{}", ident(&latest), ident(column)));
+        values.collect::<Vec<_>>().join(", ")
+    };
+    let place = ["_order_key", "_op_rank"];
+    let mut placed = keys.clone();
+    placed.extend(place);
+    format!(
+        "BEGIN;
+-- the records behind the stored positions, decoded
+DELETE FROM {stream};
+INSERT INTO {stream} (kafka_partition, kafka_offset, tombstone, data)
+SELECT v.kafka_partition, v.kafka_offset, v.kafka_value IS NULL,
+    JSON_PARSE(f_cdc_avro_to_json(FROM_VARBYTE(v.kafka_value, 'hex')))
+FROM {view} AS v
+LEFT JOIN staging.stream_position AS p ON p.view_name = '{view_name}' AND p.kafka_partition = v.kafka_partition
+WHERE v.kafka_offset > COALESCE(p.kafka_offset, -1);
+-- what cannot be decoded is kept out and counted
+INSERT INTO staging.stream_errors (view_name, kafka_partition, kafka_offset, seen_at)
+SELECT '{view_name}', s.kafka_partition, s.kafka_offset, GETDATE()
+FROM {stream} AS s
+WHERE s.data IS NULL AND NOT s.tombstone;
+-- per key the change with the highest place
+DELETE FROM {latest_q};
+INSERT INTO {latest_q} ({columns}, _op, _order_key, _op_rank)
+SELECT {selected}, w.op, w.order_key, w.op_rank
+FROM (
+    SELECT c.*, ROW_NUMBER() OVER (PARTITION BY {key_names} ORDER BY c.order_key DESC, c.op_rank DESC) AS nth
+    FROM (
+        SELECT s.data, {key_aliases},
+            s.data.op::varchar(1) AS op, s.data.order_key::varchar(128) AS order_key,
+            CASE s.data.op::varchar(1) {ranks} ELSE {update} END AS op_rank
+        FROM {stream} AS s
+        WHERE s.data IS NOT NULL
+    ) AS c
+) AS w
+WHERE w.nth = 1;
+-- only what lies above the key's place so far, deleted keys included
+DELETE FROM {latest_q} USING {position_q}
+WHERE {on_position} AND ({position}._order_key > {latest}._order_key
+    OR ({position}._order_key = {latest}._order_key AND {position}._op_rank >= {latest}._op_rank));
+MERGE INTO {position_q} USING {latest_q} ON {on_position}
+WHEN MATCHED THEN UPDATE SET {set_place}
+WHEN NOT MATCHED THEN INSERT ({placed}) VALUES ({placed_values});
+-- the mirror
+DELETE FROM {mirror_q} USING {latest_q} WHERE {on_mirror} AND {latest}._op = 'd';
+DELETE FROM {latest_q} WHERE _op = 'd';
+MERGE INTO {mirror_q} USING {latest_q} ON {on_mirror}
+WHEN MATCHED THEN UPDATE SET {set_columns}
+WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({column_values});
+DELETE FROM {latest_q};
+-- the positions, and the raw records that they passed
+MERGE INTO staging.stream_position USING (
+    SELECT '{view_name}' AS view_name, s.kafka_partition, MAX(s.kafka_offset) AS kafka_offset
+    FROM {stream} AS s
+    GROUP BY s.kafka_partition
+) AS r ON stream_position.view_name = r.view_name AND stream_position.kafka_partition = r.kafka_partition
+WHEN MATCHED THEN UPDATE SET kafka_offset = r.kafka_offset
+WHEN NOT MATCHED THEN INSERT (view_name, kafka_partition, kafka_offset) VALUES (r.view_name, r.kafka_partition, r.kafka_offset);
+DELETE FROM {view} USING staging.stream_position
+WHERE stream_position.view_name = '{view_name}' AND stream_position.kafka_partition = {view_ident}.kafka_partition
+    AND {view_ident}.kafka_offset <= stream_position.kafka_offset;
+DELETE FROM {stream};
+COMMIT;
+",
+        stream = q(&stream),
+        view = q(&view),
+        view_name = view,
+        view_ident = ident(&view),
+        latest_q = q(&latest),
+        latest = ident(&latest),
+        position_q = q(&position),
+        position = ident(&position),
+        mirror_q = q(name),
+        columns = list(columns.iter().copied()),
+        selected = selected.join(", "),
+        key_names = key_names.join(", "),
+        key_aliases = key_aliases.join(", "),
+        ranks = ranks.join(" "),
+        update = Op::Update.rank(),
+        on_position = on(&position, &latest),
+        on_mirror = on(name, &latest),
+        set_place = set(&place),
+        placed = list(placed.iter().copied()),
+        placed_values = values(&placed),
+        // A table of keys only has nothing to set but its keys, which are equal.
+        set_columns = set(if others.is_empty() { &columns } else { &others }),
+        column_values = values(&columns),
+    )
+}
+
+/// A column of a decoded record, cast to its Redshift type.
+fn value(row: &str, column: &str, kind: ColumnType) -> String {
+    let path = format!("{row}.{}", ident(column));
+    let text = format!("{path}::varchar(65535)");
+    match kind {
+        ColumnType::Bit => format!("{path}::boolean"),
+        ColumnType::TinyInt | ColumnType::SmallInt => format!("{path}::smallint"),
+        ColumnType::Int => format!("{path}::integer"),
+        ColumnType::BigInt => format!("{path}::bigint"),
+        ColumnType::Real => format!("{path}::real"),
+        ColumnType::Float => format!("{path}::double precision"),
+        // Decimals and times travel as text, so that no float and no local time comes between.
+        ColumnType::Decimal { precision, scale } => format!("{text}::decimal({precision},{scale})"),
+        ColumnType::Date => format!("{text}::date"),
+        ColumnType::DateTime2 { .. } => format!("{text}::timestamp"),
+        ColumnType::DateTimeOffset => format!("{text}::timestamptz"),
+        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => text,
+        ColumnType::VarBinary { .. } => format!("TO_VARBYTE({text}, 'hex')"),
+    }
+}

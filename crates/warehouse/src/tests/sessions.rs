@@ -1,0 +1,117 @@
+//! Transactions, MERGE's rule, one owner per file.
+
+use super::{Fixture, failure, rows};
+use crate::{Options, Transaction, Warehouse, WarehouseError};
+
+#[test]
+fn a_failed_statement_aborts_its_transaction_and_commit_rolls_back() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session.run("CREATE TABLE t (a INT)").unwrap();
+    session.run("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+    assert!(failure(&mut session, "SELECT * FROM missing").starts_with("42P01"));
+    assert_eq!(session.transaction(), Transaction::Failed);
+    assert!(failure(&mut session, "SELECT 1").starts_with("25P02"));
+    assert!(failure(&mut session, "CREATE INDEX i ON t (a)").starts_with("25P02"));
+    let outcome = session.run("COMMIT").unwrap().remove(0);
+    assert_eq!(outcome.tag.command, "ROLLBACK");
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM t"), ["0"]);
+}
+
+#[test]
+fn a_statement_that_is_refused_aborts_the_transaction_too() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session.run("CREATE TABLE t (a INT)").unwrap();
+    session.run("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+    assert!(failure(&mut session, "GRANT SELECT ON t TO x").starts_with("0A000"));
+    assert_eq!(session.run("END").unwrap()[0].tag.command, "ROLLBACK");
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM t"), ["0"]);
+}
+
+#[test]
+fn several_statements_of_one_text_are_one_transaction() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session.run("CREATE TABLE t (a INT)").unwrap();
+    assert!(failure(&mut session, "INSERT INTO t VALUES (1); INSERT INTO t VALUES ('x')").starts_with("22P02"));
+    assert_eq!(session.transaction(), Transaction::None);
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM t"), ["0"]);
+    session.run("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)").unwrap();
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM t"), ["2"]);
+}
+
+#[test]
+fn truncate_commits_what_was_done_before_it() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session.run("CREATE TABLE t (a INT); CREATE TABLE u (a INT); INSERT INTO t VALUES (1)").unwrap();
+    session.run("BEGIN; INSERT INTO u VALUES (1); TRUNCATE t; ROLLBACK").unwrap();
+    assert_eq!(rows(&mut session, "SELECT (SELECT COUNT(*) FROM t), (SELECT COUNT(*) FROM u)"), ["0|1"]);
+}
+
+#[test]
+fn a_merge_that_matches_a_row_twice_changes_nothing() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session
+        .run("CREATE TABLE t (k INT, v INT); CREATE TABLE s (k INT, v INT); INSERT INTO t VALUES (1, 0), (2, 0)")
+        .unwrap();
+    let merge = "MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN UPDATE SET v = s.v \
+                 WHEN NOT MATCHED THEN INSERT (k, v) VALUES (s.k, s.v)";
+    session.run("INSERT INTO s VALUES (1, 5), (1, 6), (3, 3)").unwrap();
+    assert!(failure(&mut session, merge).starts_with("21000 found multiple matches"));
+    assert_eq!(rows(&mut session, "SELECT * FROM t ORDER BY k"), ["1|0", "2|0"]);
+    // Repeated keys that match no row are inserted each, as in Redshift.
+    session.run("DELETE FROM s; INSERT INTO s VALUES (2, 7), (9, 1), (9, 2)").unwrap();
+    assert_eq!(session.run(merge).unwrap()[0].tag.rows, Some(3));
+    assert_eq!(rows(&mut session, "SELECT * FROM t ORDER BY k, v"), ["1|0", "2|7", "9|1", "9|2"]);
+}
+
+#[test]
+fn readers_see_the_state_before_a_transaction_until_it_commits() {
+    let fixture = Fixture::new();
+    let (mut writer, mut reader) = (fixture.session(), fixture.session());
+    writer.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)").unwrap();
+    writer.run("BEGIN; DELETE FROM t; INSERT INTO t VALUES (2), (3)").unwrap();
+    assert_eq!(rows(&mut reader, "SELECT COUNT(*) FROM t"), ["1"]);
+    writer.run("COMMIT").unwrap();
+    assert_eq!(rows(&mut reader, "SELECT COUNT(*) FROM t"), ["2"]);
+}
+
+#[test]
+fn two_writers_of_one_row_conflict_with_a_state_that_clients_retry() {
+    let fixture = Fixture::new();
+    let (mut first, mut second) = (fixture.session(), fixture.session());
+    first.run("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)").unwrap();
+    first.run("BEGIN; UPDATE t SET a = 2").unwrap();
+    second.run("BEGIN").unwrap();
+    assert!(failure(&mut second, "UPDATE t SET a = 3").starts_with("40001"));
+    first.run("COMMIT").unwrap();
+}
+
+#[test]
+fn a_file_is_opened_once_per_process() {
+    let fixture = Fixture::new();
+    let path = fixture.path().join("w.duckdb");
+    let again = Warehouse::open(&path, Options::default());
+    assert!(matches!(again, Err(WarehouseError::AlreadyOpen { .. })));
+    let Fixture { warehouse, folder } = fixture;
+    drop(warehouse);
+    Warehouse::open(&path, Options::default()).unwrap();
+    drop(folder);
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_new_open() {
+    let Fixture { warehouse, folder } = Fixture::new();
+    let mut session = warehouse.session().unwrap();
+    session.run("CREATE TABLE analytics.t (a VARCHAR(5)); INSERT INTO analytics.t VALUES ('x')").unwrap();
+    drop(session);
+    drop(warehouse);
+    let warehouse = Warehouse::open(&folder.path().join("w.duckdb"), Options::default()).unwrap();
+    let mut session = warehouse.session().unwrap();
+    assert_eq!(rows(&mut session, "SELECT a FROM t"), ["x"]);
+    let text = "SELECT type FROM pg_table_def WHERE tablename = 't'";
+    assert_eq!(rows(&mut session, text), ["character varying(5)"]);
+}

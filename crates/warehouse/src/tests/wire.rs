@@ -1,0 +1,189 @@
+//! The wire, by psql where it is installed.
+
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::Fixture;
+use crate::{Options, Users, Warehouse, WarehouseError, serve};
+
+struct Served {
+    port: u16,
+    stop: Option<oneshot::Sender<()>>,
+    task: tokio::task::JoinHandle<Result<(), WarehouseError>>,
+    runtime: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+}
+
+fn served(users: Users) -> Served {
+    let Fixture { warehouse, folder } = Fixture::with(Options { threads: Some(2), ..Options::default() });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stop, stopped) = oneshot::channel();
+    let warehouse: Arc<Warehouse> = Arc::new(warehouse);
+    let task = runtime.spawn(serve(warehouse, listener, users, async move {
+        let _ = stopped.await;
+    }));
+    Served { port, stop: Some(stop), task, runtime, _folder: folder }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let task = &mut self.task;
+        let _ = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), task).await });
+    }
+}
+
+/// None where psql is not installed; the skip is printed.
+fn psql(served: &Served, args: &[&str]) -> Option<Output> {
+    let mut command = Command::new("psql");
+    command.args(["-h", "127.0.0.1", "-p", &served.port.to_string(), "-U", "weir", "-d", "dev", "-X"]).args(args);
+    command.env("PGCONNECT_TIMEOUT", "10").env("PGPASSWORD", "secret").env_remove("PGOPTIONS");
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("skipped: psql is not installed");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let text = String::from_utf8(both).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("WARNING: psql major") && !line.contains("features might not work"));
+    lines.map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+const TABLES: &str = "CREATE TABLE analytics.dim_customer (customer_key BIGINT NOT NULL, name VARCHAR(20) DEFAULT 'x', \
+    price DECIMAL(12,3), at TIMESTAMP) DISTKEY(customer_key); CREATE TABLE staging.\"order\" (id INT, data SUPER); \
+    CREATE VIEW analytics.v AS SELECT customer_key, name FROM analytics.dim_customer";
+
+#[test]
+fn psql_lists_describes_and_queries() {
+    let served = served(Users::Trust);
+    let Some(made) = psql(&served, &["-c", TABLES]) else { return };
+    assert!(made.status.success(), "{}", text(&made));
+    let mut seen = String::new();
+    for command in [
+        "\\dt",
+        "\\dt staging.*",
+        "\\d dim_customer",
+        "\\d+ analytics.v",
+        "\\d",
+        "\\dn",
+        "\\dv",
+        "\\l",
+        "\\du",
+        "\\df",
+        "\\dp",
+        "\\conninfo",
+    ] {
+        let output = psql(&served, &["-c", command]).unwrap();
+        let shown = text(&output).replace(&served.port.to_string(), "PORT");
+        seen.push_str(&format!("{command}\n{shown}\n\n"));
+    }
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn psql_gets_tags_types_errors_and_several_results() {
+    let served = served(Users::Trust);
+    let script = "CREATE TABLE t (a INT, b DECIMAL(12,3), c BOOLEAN, d TIMESTAMP, e VARBYTE(4), f SUPER, g DATE);
+INSERT INTO t VALUES (1, 1.5, true, '2024-01-01 12:00:00.5', TO_VARBYTE('ab', 'hex'), JSON_PARSE('[1]'), '2024-02-29'), (2, NULL, NULL, NULL, NULL, NULL, NULL);
+SELECT * FROM t ORDER BY a;
+UPDATE t SET b = 2 WHERE a = 2;
+DELETE FROM t WHERE a = 9;
+BEGIN;
+SELECT 1/0;
+SELECT 1;
+COMMIT;
+SELECT COUNT(*) FROM t;
+\\gdesc
+SELECT SUM(b) AS s, AVG(a) AS m FROM t \\gdesc
+SELECT 1 AS one\\; SELECT 2 AS two;
+FOO BAR;
+CREATE INDEX i ON t (a);
+";
+    let file = served._folder.path().join("s.sql");
+    std::fs::write(&file, script).unwrap();
+    let Some(output) = psql(&served, &["-f", file.to_str().unwrap()]) else { return };
+    let shown = text(&output).replace(file.to_str().unwrap(), "s.sql");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_a_right_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("passwords");
+    std::fs::write(&file, "# users\nweir:secret\nother:different\n").unwrap();
+    let served = served(Users::from_file(&file).unwrap());
+    let Some(output) = psql(&served, &["-Atc", "SELECT 1"]) else { return };
+    assert_eq!(text(&output), "1");
+    let wrong = psql(&served, &["-U", "other", "-Atc", "SELECT 1"]).unwrap();
+    assert!(!wrong.status.success());
+    std::fs::write(&file, "nonsense").unwrap();
+    assert!(matches!(Users::from_file(&file), Err(WarehouseError::Passwords { .. })));
+}
+
+#[test]
+fn a_running_statement_is_cancelled_and_the_session_goes_on() {
+    let served = served(Users::Trust);
+    let slow = "SET application_name TO 'x'; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT COUNT(*) FROM n";
+    let port = served.port.to_string();
+    let mut child = match Command::new("psql")
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "weir",
+            "-d",
+            "dev",
+            "-X",
+            "-At",
+            "-c",
+            slow,
+            "-c",
+            "SELECT 'alive'",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+    {
+        Ok(child) => child,
+        Err(_) => return println!("skipped: psql is not installed"),
+    };
+    std::thread::sleep(Duration::from_millis(1500));
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        assert!(std::time::Instant::now() < deadline, "the statement went on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let shown = text(&child.wait_with_output().unwrap());
+    assert!(shown.to_lowercase().contains("cancel") || shown.to_lowercase().contains("interrupt"), "{shown}");
+}
+
+#[test]
+fn another_address_than_loopback_is_refused() {
+    let Fixture { warehouse, folder: _folder } = Fixture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(async {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        serve(Arc::new(warehouse), listener, Users::Trust, async {}).await
+    });
+    assert!(matches!(refused, Err(WarehouseError::NotLoopback { .. })));
+}
