@@ -10,8 +10,10 @@
 
 pub mod batch;
 pub mod deadletter;
+mod decoding;
 mod error;
 mod feed;
+mod gather;
 pub mod start;
 pub mod worker;
 

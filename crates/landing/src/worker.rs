@@ -9,33 +9,30 @@ use std::time::{Duration, Instant};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::{Map, Value, json};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_core::accounts::LandingCounts;
 use weir_core::failpoint;
 use weir_core::zone::{Hour, Zone};
-use weir_envelope::{Bounds, Decoder, Reject};
+use weir_envelope::{Bounds, Decoder};
 use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table, side};
 use weir_project::Landing;
 use weir_stream::StreamError;
 
 use crate::batch::{self, Polled, Rows};
 use crate::deadletter;
+use crate::decoding::{Decoded, Decoding};
 use crate::error::LandingError;
 use crate::feed::{Feed, Schemas};
-use crate::start::{self, Held, READERS, reader};
+use crate::gather::{Limits, Poller, Polling, Starting, poll};
+use crate::start::{READERS, reader};
 
 /// The key under which a commit's info holds [`LandingCounts`] and more.
 pub const INFO: &str = "weir.landing";
 
-/// Longest single wait for records: how soon a cancelled worker notices.
-const SLICE: Duration = Duration::from_millis(200);
 /// Time between two looks for rows past their retention.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// What a staging table calls the landing table that it reads: `weir:landing:<table>:<table id>`.
 const STAGED: &str = "weir:landing:";
-/// A topic whose last offsets hold no record (transaction markers, compaction) counts as read after this.
-const QUIET: Duration = Duration::from_secs(5);
 
 /// How long to land.
 #[derive(Debug, Clone)]
@@ -133,155 +130,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, LandingError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|source| LandingError::Worker { table: table.name.clone(), source })
-}
-
-/// What is needed to open the feed on a blocking thread.
-struct Starting {
-    table: weir_core::name::TableName,
-    topic: String,
-    landed: BTreeMap<String, i64>,
-}
-
-/// The offsets at which each partition counts as read, and the topic's id.
-struct Goal {
-    topic_id: String,
-    highs: BTreeMap<i32, i64>,
-}
-
-impl Starting {
-    fn open<F: Feed>(self, mut feed: F) -> Result<(F, Goal), LandingError> {
-        let failed = |source: StreamError| LandingError::Stream { table: self.table.clone(), source: Box::new(source) };
-        let topic_id = feed.topic_id().map_err(failed)?;
-        let mut held = Vec::new();
-        for partition in feed.partitions().map_err(failed)? {
-            let (low, high) = feed.watermarks(partition).map_err(failed)?;
-            held.push(Held { partition, low, high });
-        }
-        let starts = start::starts(&self.table, &self.topic, &topic_id, &self.landed, &held)?;
-        feed.assign(&starts).map_err(failed)?;
-        // A partition that holds nothing is read already.
-        let open = held.into_iter().filter(|held| held.high > held.low);
-        let highs = open.map(|held| (held.partition, held.high)).collect();
-        Ok((feed, Goal { topic_id, highs }))
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    rows: usize,
-    bytes: usize,
-    wait: Duration,
-}
-
-/// Knows when reading is done.
-struct Poller {
-    goal: Goal,
-    /// Offset of the next record of each partition.
-    next: BTreeMap<String, i64>,
-    until: Until,
-    stop: Arc<AtomicBool>,
-}
-
-impl Poller {
-    fn is_cancelled(&self) -> bool {
-        let asked = matches!(&self.until, Until::Forever(token) if token.is_cancelled());
-        asked || self.stop.load(Ordering::Relaxed)
-    }
-
-    fn is_caught_up(&self) -> bool {
-        let reached = |(partition, high): (&i32, &i64)| {
-            let next = self.next.get(&reader(&self.goal.topic_id, *partition));
-            next.is_some_and(|next| next >= high)
-        };
-        matches!(self.until, Until::CaughtUp) && self.goal.highs.iter().all(reached)
-    }
-
-    fn is_done(&self) -> bool {
-        self.is_caught_up() || self.is_cancelled()
-    }
-
-    /// Gathers one micro-batch.
-    fn gather<F: Feed>(&mut self, feed: &mut F, limits: Limits) -> Result<Polled, StreamError> {
-        let mut polled = Polled::default();
-        let start = Instant::now();
-        let mut heard = start;
-        while polled.len() < limits.rows && polled.bytes() < limits.bytes && !self.is_done() {
-            let left = limits.wait.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            let records = feed.poll(limits.rows - polled.len(), limits.bytes - polled.bytes(), left.min(SLICE))?;
-            if records.is_empty() {
-                if matches!(self.until, Until::CaughtUp) && heard.elapsed() >= QUIET {
-                    tracing::warn!("the topic's last offsets hold no records; taken as read");
-                    self.goal.highs.clear();
-                }
-                continue;
-            }
-            heard = Instant::now();
-            for record in records.records() {
-                self.next.insert(reader(&self.goal.topic_id, record.partition), record.offset + 1);
-            }
-            polled.push(records);
-        }
-        Ok(polled)
-    }
-}
-
-type Polling<F> = JoinHandle<Result<(F, Poller, Polled), StreamError>>;
-
-fn poll<F: Feed>(mut feed: F, mut poller: Poller, limits: Limits) -> Polling<F> {
-    tokio::task::spawn_blocking(move || {
-        let polled = poller.gather(&mut feed, limits)?;
-        Ok((feed, poller, polled))
-    })
-}
-
-struct Decoding<S> {
-    decoder: Decoder,
-    schemas: S,
-}
-
-/// A decoded micro-batch: rows with their origin, and what is no row.
-struct Decoded {
-    parts: Vec<RecordBatch>,
-    rejects: Vec<(usize, Reject)>,
-    tombstones: u64,
-    /// The dead letters' rows; none without rejects.
-    letters: Option<RecordBatch>,
-}
-
-impl<S: Schemas> Decoding<S> {
-    /// Fetches the schemas that the records name, then decodes them.
-    fn decode(&mut self, table: &weir_project::Table, polled: &Polled, now: i64) -> Result<Decoded, LandingError> {
-        let raw = polled.raw();
-        for id in self.decoder.schema_ids_needed(&raw) {
-            match self.schemas.schema(id) {
-                Ok(text) => {
-                    if let Err(error) = self.decoder.add_schema(id, &text) {
-                        tracing::warn!(id, %error, "records of this schema go to the dead letters");
-                        self.decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
-                    }
-                }
-                // Rejected as unknown for now; asked again in the next micro-batch.
-                Err(StreamError::UnknownSchema { .. }) => {}
-                Err(source) => {
-                    let source = Box::new(source);
-                    return Err(LandingError::Stream { table: table.name.clone(), source });
-                }
-            }
-        }
-        let decoded = self.decoder.decode(table, &raw);
-        let rows = |source| LandingError::Rows { table: table.name.clone(), source };
-        let with_origin = |part| batch::with_origin(part, polled, &table.topic, now);
-        let parts = decoded.rows.iter().map(with_origin).collect::<Result<Vec<_>, _>>().map_err(rows)?;
-        let letters = (!decoded.rejects.is_empty())
-            .then(|| deadletter::rows(&table.name, &table.topic, polled, &decoded.rejects, now))
-            .transpose()
-            .map_err(rows)?;
-        let tombstones = decoded.tombstones.len() as u64;
-        Ok(Decoded { parts, rejects: decoded.rejects, tombstones, letters })
-    }
 }
 
 struct Worker<'a> {

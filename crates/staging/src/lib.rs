@@ -13,18 +13,21 @@
 //! expectations in declared order. A delete is held to `key` only: its row image is the past. Each
 //! expectation's count holds all rows that break it, also those that an earlier rule took.
 
+mod counts;
 mod error;
 pub mod flatten;
 pub mod metrics;
 mod model;
+mod quarantine;
 mod reference;
 pub mod rules;
 pub mod run;
 pub mod typed;
 mod value;
 
+pub use counts::RuleCount;
 pub use error::StagingError;
-pub use run::{RuleCount, Staged, Stager, stage};
+pub use run::{Staged, Stager, stage};
 pub use typed::arrow_type;
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use weir_core::zone::Zone;
 use weir_lake::{Commit, CommitInfo, Lake, LakeError, NewFile, Partition, Partitioning};
 use weir_project::Table;
 
+use crate::counts::RuleCount;
 use crate::error::StagingError;
-use crate::run::{INFO, RULES, RuleCount};
+use crate::run::{INFO, RULES};
 
 /// Name of the table in [`Zone::Quality`].
 pub const TABLE: &str = "metrics";

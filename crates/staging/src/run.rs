@@ -1,26 +1,25 @@
 //! The steps of staging: read what landed, decide every row, commit quarantine, commit staging.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use weir_core::accounts::StagingCounts;
 use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, DataFile, Lake, LakeError, Partitioning, Table, hour_files, hours, identities, side};
-use weir_project::{Project, Rule, Severity};
+use weir_project::{Project, Rule};
 
+use crate::counts::{RuleCount, add_up, rule_counts};
 use crate::error::StagingError;
 use crate::flatten::{Flat, flatten, staging_schema};
+use crate::quarantine::{self, Decided};
 use crate::reference::{self, References};
-use crate::rules::{self, Facts, Reason, Verdict, judge};
-use crate::value::value_at;
+use crate::rules::{self, Facts, judge};
 use crate::{metrics, model, typed};
 
 /// The key under which a commit's info holds [`StagingCounts`].
@@ -36,21 +35,6 @@ const READERS: &str = "weir:landing:";
 /// start, and what staging has already is dropped as repeats.
 pub fn reader(landing: &Table) -> String {
     format!("{READERS}{}:{}", landing.name(), landing.id())
-}
-
-/// Rows that break one rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleCount {
-    /// The expectation's name, `type` or `key`.
-    pub rule: String,
-    /// The column; empty for `type` and `key`, which look at several.
-    pub column: String,
-    /// `warn` or `quarantine`.
-    pub severity: String,
-    /// The rule's version.
-    pub version: u32,
-    /// Rows that break it.
-    pub rows: u64,
 }
 
 /// What a run did to one table.
@@ -155,16 +139,6 @@ struct Step<'a> {
     staged: Staged,
 }
 
-/// The rows of one step, decided.
-struct Decided {
-    /// Typed rows with Weir's columns.
-    batch: RecordBatch,
-    /// What landed, for the quarantine's `_value`.
-    raw: Vec<ArrayRef>,
-    repeats: Vec<bool>,
-    verdict: Verdict,
-}
-
 impl Step<'_> {
     fn failed(&self) -> impl Fn(LakeError) -> StagingError + use<> {
         let table = self.table.name.clone();
@@ -233,7 +207,7 @@ impl Step<'_> {
             self.commit_quarantine(&decided, bad, &positions).await?;
             failpoint::hit("staging.quarantine_committed");
         }
-        let rules = self.rule_counts(&decided.verdict);
+        let rules = rule_counts(self.table, &decided.verdict);
         let mut info = Map::new();
         info.insert(INFO.to_owned(), json!(counts));
         info.insert(RULES.to_owned(), json!(rules));
@@ -383,7 +357,7 @@ impl Step<'_> {
         positions: &[(String, i64)],
     ) -> Result<(), StagingError> {
         let failed = self.failed();
-        let batch = self.quarantine_rows(decided, &bad).map_err(self.rows())?;
+        let batch = quarantine::rows(self.table, decided, &bad).map_err(self.rows())?;
         let mut table = match self.quarantine.take() {
             Some(table) => table,
             None => {
@@ -400,64 +374,5 @@ impl Step<'_> {
         table.commit(commit).await.map_err(&failed)?;
         self.quarantine = Some(table);
         Ok(())
-    }
-
-    /// The staging columns as far as they fit, then what was wrong.
-    fn quarantine_rows(&self, decided: &Decided, bad: &[u32]) -> Result<RecordBatch, ArrowError> {
-        let rows = take_record_batch(&decided.batch, &UInt32Array::from(bad.to_vec()))?;
-        let reasons: Vec<(u32, Reason)> =
-            bad.iter().filter_map(|row| Some((*row, decided.verdict.reasons[*row as usize]?))).collect();
-        let words = || reasons.iter().map(|(_, reason)| reason.words(self.table));
-        let value = |(row, reason): &(u32, Reason)| {
-            let column = reason.column(self.table)?;
-            let value = value_at(&decided.raw[column], *row as usize);
-            (!value.is_null()).then(|| value.to_string())
-        };
-        let mut columns = rows.columns().to_vec();
-        columns.push(Arc::new(words().map(|(rule, _, _)| Some(rule)).collect::<StringArray>()));
-        columns.push(Arc::new(words().map(|(_, column, _)| Some(column)).collect::<StringArray>()));
-        columns.push(Arc::new(reasons.iter().map(value).collect::<StringArray>()));
-        let version = |version: u32| i32::try_from(version).unwrap_or(i32::MAX);
-        columns.push(Arc::new(words().map(|(_, _, v)| Some(version(v))).collect::<Int32Array>()));
-        let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
-        for (name, kind) in [
-            ("_rule", DataType::Utf8),
-            ("_column", DataType::Utf8),
-            ("_value", DataType::Utf8),
-            ("_rule_version", DataType::Int32),
-        ] {
-            fields.push(Arc::new(Field::new(name, kind, true)));
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-    }
-
-    fn rule_counts(&self, verdict: &Verdict) -> Vec<RuleCount> {
-        let own = |rule: &str, rows| RuleCount {
-            rule: rule.to_owned(),
-            column: String::new(),
-            severity: Severity::Quarantine.as_str().to_owned(),
-            version: 1,
-            rows,
-        };
-        let mut counts = vec![own(rules::TYPE, verdict.misfits), own(rules::KEY, verdict.keyless)];
-        counts.extend(self.table.expectations.iter().zip(&verdict.broken).map(|(expectation, rows)| RuleCount {
-            rule: expectation.name.clone(),
-            column: expectation.column.to_string(),
-            severity: expectation.severity.as_str().to_owned(),
-            version: expectation.version,
-            rows: *rows,
-        }));
-        counts
-    }
-}
-
-fn add_up(sums: &mut Vec<RuleCount>, more: Vec<RuleCount>) {
-    if sums.is_empty() {
-        *sums = more;
-        return;
-    }
-    let mut by_rule: BTreeMap<String, u64> = more.into_iter().map(|count| (count.rule, count.rows)).collect();
-    for sum in sums {
-        sum.rows += by_rule.remove(&sum.rule).unwrap_or_default();
     }
 }

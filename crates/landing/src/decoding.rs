@@ -1,0 +1,62 @@
+//! Decoding a micro-batch: fetches the schemas that its records name, then decodes. Runs on a blocking thread.
+
+use arrow::array::RecordBatch;
+use weir_envelope::{Decoder, Reject};
+use weir_stream::StreamError;
+
+use crate::batch::{self, Polled};
+use crate::deadletter;
+use crate::error::LandingError;
+use crate::feed::Schemas;
+
+pub(crate) struct Decoding<S> {
+    pub(crate) decoder: Decoder,
+    pub(crate) schemas: S,
+}
+
+/// A decoded micro-batch: rows with their origin, and what is no row.
+pub(crate) struct Decoded {
+    pub(crate) parts: Vec<RecordBatch>,
+    pub(crate) rejects: Vec<(usize, Reject)>,
+    pub(crate) tombstones: u64,
+    /// The dead letters' rows; none without rejects.
+    pub(crate) letters: Option<RecordBatch>,
+}
+
+impl<S: Schemas> Decoding<S> {
+    /// Fetches the schemas that the records name, then decodes them.
+    pub(crate) fn decode(
+        &mut self,
+        table: &weir_project::Table,
+        polled: &Polled,
+        now: i64,
+    ) -> Result<Decoded, LandingError> {
+        let raw = polled.raw();
+        for id in self.decoder.schema_ids_needed(&raw) {
+            match self.schemas.schema(id) {
+                Ok(text) => {
+                    if let Err(error) = self.decoder.add_schema(id, &text) {
+                        tracing::warn!(id, %error, "records of this schema go to the dead letters");
+                        self.decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
+                    }
+                }
+                // Rejected as unknown for now; asked again in the next micro-batch.
+                Err(StreamError::UnknownSchema { .. }) => {}
+                Err(source) => {
+                    let source = Box::new(source);
+                    return Err(LandingError::Stream { table: table.name.clone(), source });
+                }
+            }
+        }
+        let decoded = self.decoder.decode(table, &raw);
+        let rows = |source| LandingError::Rows { table: table.name.clone(), source };
+        let with_origin = |part| batch::with_origin(part, polled, &table.topic, now);
+        let parts = decoded.rows.iter().map(with_origin).collect::<Result<Vec<_>, _>>().map_err(rows)?;
+        let letters = (!decoded.rejects.is_empty())
+            .then(|| deadletter::rows(&table.name, &table.topic, polled, &decoded.rejects, now))
+            .transpose()
+            .map_err(rows)?;
+        let tombstones = decoded.tombstones.len() as u64;
+        Ok(Decoded { parts, rejects: decoded.rejects, tombstones, letters })
+    }
+}
