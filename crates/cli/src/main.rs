@@ -1,1 +1,56 @@
-fn main() {}
+//! The binary `weir`: arguments, output, progress, exit codes. The work is done by the other crates.
+
+mod args;
+mod commands;
+mod failure;
+mod help;
+mod output;
+mod pipeline;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    listen(cli.global.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::run(cli));
+            // A blocking client that still waits for an answer must not hold the exit back.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+            result
+        }
+        Err(error) => Err(Failure::from(anyhow::Error::from(error).context("cannot start the runtime"))),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// clap's own words; its exit code for a wrong command line is 2, ours is that of sysexits.h.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Printing fails only where nobody can read it.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+}
+
+fn listen(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "info,datafusion=warn,deltalake=warn,delta_kernel=warn,buoyant_kernel=warn",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

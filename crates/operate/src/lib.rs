@@ -1,1 +1,22 @@
+//! Operate: the whole path as one.
+//!
+//! In: a checked project, a folder for the embedded parts, a source of events.
+//! Out: the stages in their order, what each did and how long it took, and the proof: reconciliation of
+//! every zone and the warehouse with the stream.
+//! Never: a stage's own work; it calls the stages and hands on what they say.
+//!
+//! Read first: [`site`] (what runs where), then [`run`] (the stages), then [`reconcile`].
 
+pub mod counts;
+pub mod demo;
+mod error;
+pub mod progress;
+pub mod reconcile;
+pub mod run;
+pub mod services;
+pub mod site;
+pub mod up;
+pub mod warehouse;
+
+pub use error::OperateError;
+pub use site::Site;

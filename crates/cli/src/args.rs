@@ -1,0 +1,225 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::help;
+
+/// From database changes to a star schema that people trust.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100, help_template = help::TEMPLATE, subcommand_required = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// Folder of the pipeline: the one that holds `weir.yaml`
+    #[arg(short = 'p', long, global = true, value_name = "DIR", env = "WEIR_PROJECT", default_value = ".")]
+    pub project: PathBuf,
+    /// Environment: `environments/<ENV>.yaml` of the pipeline
+    #[arg(short = 'e', long, global = true, value_name = "ENV", env = "WEIR_ENV", default_value = "dev")]
+    pub env: String,
+    /// Overrides one setting, e.g. `--set landing.max_wait=1s`; may be given several times
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub overrides: Vec<(String, String)>,
+    /// Folder of the embedded parts: broker, registry, lake, warehouse
+    #[arg(short = 'd', long, global = true, value_name = "DIR", env = "WEIR_DIR", default_value = ".weir")]
+    pub dir: PathBuf,
+    /// How data is printed on standard output
+    #[arg(short = 'o', long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Says more on standard error; twice says everything
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON array of objects.
+    Json,
+    /// RFC 4180, with a header line.
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the whole way in one process, offline, and proves the result
+    Demo(Demo),
+    /// Runs all embedded services and stages until Ctrl-C drains them
+    Up(Up),
+    /// Checks the pipeline's files, offline, and prints every problem
+    Validate,
+    /// Shows settings
+    #[command(subcommand)]
+    Config(Config),
+    /// Sends change events to the stream
+    #[command(subcommand)]
+    Replay(Replay),
+    /// Lists topics with partitions, offsets and retention
+    #[command(subcommand)]
+    Topic(Topic),
+    /// Moves the stream into the landing zone
+    Stream(Stream),
+    /// Builds staging, curated and the warehouse from what is new
+    Build(Build),
+    /// Serves the warehouse on the Postgres wire until Ctrl-C
+    Serve(Serve),
+    /// Runs SQL on the warehouse
+    Sql(Sql),
+    /// Compares the stream with every zone, by key and hash
+    Reconcile,
+    /// Explains an error code
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Feeds the UCI Online Retail data set (CSV, gzip) instead of the simulator
+    #[arg(long = "online-retail", value_name = "FILE", conflicts_with_all = ["rows", "seed"])]
+    pub data_set: Option<PathBuf>,
+    /// Keeps the lake, the stream and the warehouse in this folder; a second run goes on there
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Stays up with the Postgres wire when done
+    #[arg(long)]
+    pub serve: bool,
+    /// About how many change events the simulator makes
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub rows: u64,
+    /// Seed of the simulator
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Port of the Postgres wire
+    #[arg(long, value_name = "PORT", default_value_t = 5439)]
+    pub port: u16,
+    /// Time between two builds
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime_duration)]
+    pub build_every: std::time::Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Prints each setting; secrets stay references
+    Show {
+        /// With defaults filled in
+        #[arg(long)]
+        resolved: bool,
+        /// With the file and line, flag or variable that set it
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Replay {
+    /// The UCI Online Retail data set as Debezium SQL Server events
+    #[command(name = "online-retail")]
+    DataSet {
+        /// The data set, CSV compressed with gzip
+        file: PathBuf,
+    },
+    /// A simulated shop: same seed, same events
+    Simulate(Simulate),
+    /// Change events of any table from JSON lines: table, op, before, after, time
+    Events {
+        /// One JSON object a line
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Same seed and sizes, same events
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Customers at the start
+    #[arg(long, default_value_t = 1_000)]
+    pub customers: u32,
+    /// Products at the start
+    #[arg(long, default_value_t = 200)]
+    pub products: u32,
+    /// Orders in all
+    #[arg(long, default_value_t = 10_000)]
+    pub orders: u32,
+    /// Pace; 0 is as fast as possible. Changes no event
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub events_per_second: u32,
+    /// Leaves out a kind of trouble; may be given several times
+    #[arg(long, value_name = "KIND")]
+    pub without: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Topic {
+    /// Lists the topics of the pipeline
+    Ls,
+}
+
+#[derive(Debug, Args)]
+pub struct Stream {
+    /// Stops when it has caught up with the stream
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Builds no further than this zone
+    #[arg(long, value_enum, default_value_t = Upto::Warehouse)]
+    pub upto: Upto,
+}
+
+/// Where a build stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Upto {
+    /// After the checks.
+    Staging,
+    /// After publication.
+    Curated,
+    /// After the load and the refresh of the streaming views.
+    Warehouse,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Port of the Postgres wire, on loopback
+    #[arg(long, value_name = "PORT", default_value_t = 5439)]
+    pub port: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// Statements, separated by `;`. Standard input when left out
+    pub text: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Code, e.g. W4102. All codes when left out
+    pub code: Option<String>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as section.key=value".to_owned()),
+    }
+}
+
+fn humantime_duration(text: &str) -> Result<std::time::Duration, String> {
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,33 @@
+//! `weir config show`
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use weir_project::Origin;
+
+use crate::args::{Config, Global};
+use crate::failure::Failure;
+use crate::output::Listing;
+
+pub fn run(global: &Global, args: &Config) -> Result<ExitCode, Failure> {
+    let Config::Show { resolved, origin } = args;
+    let settings =
+        weir_project::resolved_settings(&global.project, &global.env, &global.overrides).map_err(Failure::project)?;
+    let mut columns = vec!["setting", "value"];
+    if *origin {
+        columns.push("origin");
+    }
+    let mut listing = Listing::new(columns);
+    for setting in settings {
+        if !*resolved && setting.origin == Origin::Default {
+            continue;
+        }
+        let mut row: Vec<Value> = vec![json!(setting.path), json!(setting.value)];
+        if *origin {
+            row.push(json!(setting.origin.to_string()));
+        }
+        listing.row(row);
+    }
+    listing.print(global.output)?;
+    Ok(ExitCode::SUCCESS)
+}

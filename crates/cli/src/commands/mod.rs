@@ -1,0 +1,74 @@
+//! One file per command; each calls the rooms and prints what they say.
+
+mod build;
+mod config;
+mod demo;
+mod explain;
+mod reconcile;
+mod replay;
+mod serve;
+mod sql;
+mod stream;
+mod topic;
+mod up;
+mod validate;
+
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+use weir_operate::Site;
+use weir_project::Project;
+
+use crate::args::{Cli, Command, Global};
+use crate::failure::Failure;
+
+/// Runs the command; the exit code is that of a command that did its work.
+pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Demo(args) => demo::run(&global, args).await,
+        Command::Up(args) => up::run(&global, &args).await,
+        Command::Validate => validate::run(&global),
+        Command::Config(args) => config::run(&global, &args),
+        Command::Replay(args) => replay::run(&global, args).await,
+        Command::Topic(args) => topic::run(&global, &args).await,
+        Command::Stream(args) => stream::run(&global, &args).await,
+        Command::Build(args) => build::run(&global, &args).await,
+        Command::Serve(args) => serve::run(&global, &args).await,
+        Command::Sql(args) => sql::run(&global, args),
+        Command::Reconcile => reconcile::run(&global).await,
+        Command::Explain(args) => explain::run(&global, &args),
+    }
+}
+
+/// The project, read strictly.
+fn project(global: &Global) -> Result<Project, Failure> {
+    weir_project::load(&global.project, &global.env, &global.overrides).map_err(Failure::project)
+}
+
+/// The project at work in the folder of the embedded parts.
+async fn site(global: &Global) -> Result<Site, Failure> {
+    Ok(Site::open(project(global)?, &global.dir).await?)
+}
+
+/// Cancelled by Ctrl-C or by the signal that asks a service to end.
+fn until_asked_to_stop() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminated => {}
+        }
+        cancelled.cancel();
+    });
+    stop
+}

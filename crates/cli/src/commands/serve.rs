@@ -1,0 +1,25 @@
+//! `weir serve`
+
+use std::process::ExitCode;
+
+use weir_operate::{site, up, warehouse};
+use weir_warehouse::Users;
+
+use super::until_asked_to_stop;
+use crate::args::{Global, Serve};
+use crate::failure::Failure;
+use crate::output::say;
+
+pub async fn run(global: &Global, args: &Serve) -> Result<ExitCode, Failure> {
+    let project = super::project(global)?;
+    let dir = site::make_folder(&global.dir).map_err(Failure::of)?;
+    let listener = up::bind(args.port).await.map_err(Failure::of)?;
+    let warehouse = warehouse::open_alone(&project, &dir)?;
+    let port = listener.local_addr().map_or(args.port, |address| address.port());
+    say(&format!("psql -h 127.0.0.1 -p {port} -U weir weir"));
+    let stop = until_asked_to_stop();
+    weir_warehouse::wire::serve(warehouse, listener, Users::Trust, stop.cancelled_owned())
+        .await
+        .map_err(Failure::of)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,145 @@
+//! Data on standard output in one of three forms; everything else on standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place of the product that prints")]
+
+use std::io::Write;
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
+
+use crate::args::Format;
+
+/// Says something to a person.
+pub fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// A titled list of rows.
+pub struct Listing {
+    columns: Vec<Heading>,
+    rows: Vec<Vec<Value>>,
+}
+
+/// A column's heading.
+struct Heading {
+    name: String,
+}
+
+impl Listing {
+    /// An empty one.
+    pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
+        Self { columns: columns.into_iter().map(|name| Heading { name: name.into() }).collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row, as long as the columns.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Value>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// For people: columns aligned, numbers to the right with thousands apart.
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(self.columns.iter().map(|column| column.name.clone()));
+        for row in &self.rows {
+            table.add_row(row.iter().map(text));
+        }
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if index == 0 { 0 } else { 1 }, 1));
+            if self.rows.iter().all(|row| row.get(index).is_some_and(|cell| cell.is_number() || cell.is_null())) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn json(&self) -> anyhow::Result<String> {
+        let object = |row: &Vec<Value>| -> Value {
+            let pairs = self.columns.iter().zip(row).map(|(column, cell)| (column.name.clone(), cell.clone()));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        };
+        Ok(serde_json::to_string_pretty(&self.rows.iter().map(object).collect::<Vec<_>>())?)
+    }
+
+    fn csv(&self) -> anyhow::Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.columns.iter().map(|column| column.name.as_str()))?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(|cell| match cell {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            }))?;
+        }
+        let bytes = writer.into_inner().context("cannot write CSV")?;
+        Ok(String::from_utf8(bytes)?.trim_end().to_owned())
+    }
+
+    /// Prints as asked.
+    pub fn print(&self, format: Format) -> anyhow::Result<()> {
+        let text = match format {
+            Format::Table => self.table(),
+            Format::Json => self.json()?,
+            Format::Csv => self.csv()?,
+        };
+        line(&text)
+    }
+}
+
+/// Prints a line of data. A reader that went away ends the output, not the program.
+pub fn line(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn text(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), thousands),
+        other => other.to_string(),
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_listing_reads_the_same_in_all_three_forms() {
+        let mut listing = Listing::new(["zone", "rows"]);
+        listing.row([json!("landing"), json!(1_234_567)]);
+        listing.row([json!("a, \"b\""), json!(null)]);
+        insta::assert_snapshot!(listing.table(), @r#"
+        zone         rows
+        landing 1,234,567
+        a, "b"
+        "#);
+        insta::assert_snapshot!(listing.csv().expect("CSV"), @r#"
+        zone,rows
+        landing,1234567
+        "a, ""b""",
+        "#);
+        assert_eq!(
+            serde_json::from_str::<Value>(&listing.json().expect("JSON")).expect("JSON"),
+            json!([{"zone": "landing", "rows": 1_234_567}, {"zone": "a, \"b\"", "rows": null}])
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! What the stream holds, from the ledger or from the topics themselves: distinct changes, repeats,
+//! tombstones, records that cannot be read, and the last state of every key.
+
+use std::collections::HashMap;
+
+use weir_core::change::{Change, Op};
+use weir_core::ledger::{LedgerRecord, RecordKind};
+use weir_core::name::TableName;
+use weir_core::order_key::OrderKey;
+use weir_core::value::Value;
+
+use super::tally::{Fingerprint, fingerprint};
+
+/// What one table's topic holds.
+#[derive(Debug, Default)]
+pub struct ExpectedTable {
+    /// Records in all.
+    pub records: u64,
+    /// Deliveries of a change that came before.
+    pub repeats: u64,
+    /// Null values.
+    pub tombstones: u64,
+    /// Records that cannot be read, by (partition, offset).
+    pub unreadable: Vec<(i32, i64)>,
+    /// Every distinct change: its identity, and its row (none where the stream does not know it).
+    pub changes: HashMap<Fingerprint, Option<Fingerprint>>,
+    /// Per key: place of its newest change, and its row; none when that was a delete.
+    pub last: HashMap<Fingerprint, (OrderKey, u8, Option<Fingerprint>)>,
+}
+
+/// What the stream holds, per table.
+pub type Expected = HashMap<TableName, ExpectedTable>;
+
+/// The name of a change: key, operation, order key. The table is known from the context.
+pub fn identity(key: &[Value], op: Op, order_key: &OrderKey) -> Fingerprint {
+    let op = Value::Text(op.letter().to_owned());
+    let order = Value::Bytes(order_key.as_bytes().to_vec());
+    fingerprint(key.iter().chain([&op, &order]))
+}
+
+impl ExpectedTable {
+    /// Takes the next record of the topic.
+    pub fn add(&mut self, record: &LedgerRecord) {
+        self.records += 1;
+        match &record.kind {
+            RecordKind::Tombstone => self.tombstones += 1,
+            RecordKind::Poison(_) => self.unreadable.push((record.partition, record.offset)),
+            RecordKind::Change(change) | RecordKind::Repeat(change) => {
+                if !self.observe(change) {
+                    self.repeats += 1;
+                }
+            }
+        }
+    }
+
+    /// Notes a change; false if it was known.
+    fn observe(&mut self, change: &Change) -> bool {
+        let identity = identity(&change.key, change.op, &change.order_key);
+        let row = change.row.as_ref().map(|row| fingerprint(row));
+        if self.changes.insert(identity, row).is_some() {
+            return false;
+        }
+        let (order, rank) = (change.order_key.clone(), change.op.rank());
+        let state = if change.op == Op::Delete { None } else { row };
+        let newest = self.last.entry(fingerprint(&change.key)).or_insert_with(|| (order.clone(), rank, state));
+        if (&newest.0, newest.1) <= (&order, rank) {
+            *newest = (order, rank, state);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::order_key::{Lsn, SqlServerPosition};
+
+    use super::*;
+
+    fn record(offset: i64, op: Op, commit: u32, row: i64) -> LedgerRecord {
+        let position = SqlServerPosition {
+            commit_lsn: Lsn::new(1, commit, 1),
+            change_lsn: Some(Lsn::new(1, commit, 1)),
+            serial: 1,
+        };
+        let change = Change {
+            table: "t".parse().expect("a name"),
+            key: vec![Value::Int(1)],
+            op,
+            order_key: position.into(),
+            source_ts: 0,
+            row: Some(vec![Value::Int(1), Value::Int(row)]),
+        };
+        LedgerRecord { table: change.table.clone(), partition: 0, offset, kind: RecordKind::Change(change) }
+    }
+
+    #[test]
+    fn the_last_state_of_a_key_follows_the_sources_order_and_not_arrival() {
+        let mut table = ExpectedTable::default();
+        for record in [record(0, Op::Create, 1, 10), record(1, Op::Delete, 3, 20), record(2, Op::Update, 2, 20)] {
+            table.add(&record);
+        }
+        assert_eq!(table.changes.len(), 3);
+        assert!(table.last.values().all(|(_, _, row)| row.is_none()));
+    }
+
+    #[test]
+    fn a_second_delivery_is_a_repeat_even_where_the_ledger_calls_it_a_change() {
+        let mut table = ExpectedTable::default();
+        table.add(&record(0, Op::Create, 1, 10));
+        table.add(&record(1, Op::Create, 1, 10));
+        assert_eq!((table.records, table.repeats, table.changes.len()), (2, 1, 1));
+    }
+}

@@ -1,0 +1,127 @@
+//! Arrow and core's values, both ways, for the comparison.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
+    Int16Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, StructArray, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::error::ArrowError;
+use weir_core::column::{Column, ColumnType};
+use weir_core::value::{Row, Value};
+use weir_envelope::values;
+
+/// A value; an Arrow type that Weir's tables never have is an error.
+pub fn value_at(array: &dyn Array, index: usize) -> Result<Value, String> {
+    values::value_at(array, index).ok_or_else(|| format!("a column of type {}", array.data_type()))
+}
+
+/// The values of some columns of a row.
+pub fn row(columns: &[ArrayRef], index: usize) -> Result<Row, String> {
+    columns.iter().map(|column| value_at(column.as_ref(), index)).collect()
+}
+
+/// A row image in contract order; a column that the writer did not have yet is NULL.
+pub fn image_row(columns: &[Column], image: &StructArray, index: usize) -> Result<Row, String> {
+    if image.is_null(index) {
+        return Err("a change without its row image".to_owned());
+    }
+    columns
+        .iter()
+        .map(|column| match image.column_by_name(column.name.as_str()) {
+            Some(array) => Ok(settled(value_at(array.as_ref(), index)?, column.kind)),
+            None => Ok(Value::Null),
+        })
+        .collect()
+}
+
+/// A value as its column's type has it: landing keeps `datetimeoffset` as the text that came.
+fn settled(value: Value, kind: ColumnType) -> Value {
+    match (kind, value) {
+        (ColumnType::DateTimeOffset, Value::Text(text)) => match chrono::DateTime::parse_from_rfc3339(&text) {
+            Ok(at) => Value::Timestamp(at.timestamp_micros()),
+            Err(_) => Value::Text(text),
+        },
+        (_, value) => value,
+    }
+}
+
+/// How staging types a column.
+fn arrow_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Bit => DataType::Boolean,
+        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
+        ColumnType::Int => DataType::Int32,
+        ColumnType::BigInt => DataType::Int64,
+        ColumnType::Real => DataType::Float32,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
+        ColumnType::VarBinary { .. } => DataType::Binary,
+    }
+}
+
+/// Rows in contract order as a batch typed as staging's.
+pub fn batch(columns: &[Column], rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+    let fields: Vec<Field> =
+        columns.iter().map(|column| Field::new(column.name.as_str(), arrow_type(column.kind), true)).collect();
+    let arrays = columns.iter().enumerate().map(|(i, column)| array(column, rows, i)).collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+}
+
+fn array(column: &Column, rows: &[Row], at: usize) -> Result<ArrayRef, ArrowError> {
+    let wrong = || ArrowError::CastError(format!("a value of `{}` is no {}", column.name, column.kind));
+    macro_rules! built {
+        ($builder:expr, $($pattern:pat => $value:expr),+) => {{
+            let mut builder = $builder;
+            for row in rows {
+                match &row[at] {
+                    Value::Null => builder.append_null(),
+                    $($pattern => builder.append_value($value),)+
+                    _ => return Err(wrong()),
+                }
+            }
+            Arc::new(builder.finish())
+        }};
+    }
+    macro_rules! integers {
+        ($builder:expr) => {{
+            let mut builder = $builder;
+            for row in rows {
+                match &row[at] {
+                    Value::Null => builder.append_null(),
+                    Value::Int(i) => builder.append_value((*i).try_into().map_err(|_| wrong())?),
+                    _ => return Err(wrong()),
+                }
+            }
+            Arc::new(builder.finish())
+        }};
+    }
+    let single = |bits: &u64| f64::from_bits(*bits) as f32;
+    Ok(match column.kind {
+        ColumnType::Bit => built!(BooleanBuilder::new(), Value::Bool(b) => *b),
+        ColumnType::TinyInt | ColumnType::SmallInt => integers!(Int16Builder::new()),
+        ColumnType::Int => integers!(Int32Builder::new()),
+        ColumnType::BigInt => integers!(Int64Builder::new()),
+        ColumnType::Real => built!(Float32Builder::new(), Value::Float(bits) => single(bits)),
+        ColumnType::Float => built!(Float64Builder::new(), Value::Float(bits) => f64::from_bits(*bits)),
+        ColumnType::Decimal { precision, scale } => {
+            let builder = Decimal128Builder::new().with_precision_and_scale(precision, scale)?;
+            built!(builder, Value::Decimal(unscaled, _) => *unscaled)
+        }
+        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => {
+            built!(StringBuilder::new(), Value::Text(text) => text)
+        }
+        ColumnType::Date => built!(Date32Builder::new(), Value::Date(days) => *days),
+        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => {
+            let builder = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+            built!(builder, Value::Timestamp(us) => *us)
+        }
+        ColumnType::VarBinary { .. } => built!(BinaryBuilder::new(), Value::Bytes(bytes) => bytes),
+    })
+}

@@ -1,0 +1,111 @@
+//! The stages, each run once from where it stands to the end of what is there.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::task::JoinSet;
+use weir_core::diagnosis::Diagnosed;
+use weir_core::name::TableName;
+use weir_curated::BuildReport;
+use weir_landing::{Landed, Until};
+use weir_source::Source;
+use weir_source::replay::{self, Options, Target};
+use weir_staging::Staged;
+use weir_stream::Consumer;
+use weir_warehouse::Warehouse;
+use weir_warehouse::load::{self, Loaded};
+use weir_warehouse::mirror::{Advanced, Mirrors};
+
+use crate::error::OperateError;
+use crate::site::Site;
+use crate::warehouse;
+
+/// Sends what the topics do not hold yet of a source. `progress` hears the number of records that are there.
+pub async fn replay(
+    site: &Site,
+    source: Arc<Source>,
+    events_per_second: u32,
+    mut progress: impl FnMut(u64) -> ControlFlow<()> + Send + 'static,
+) -> Result<replay::Progress, Diagnosed> {
+    let options = Options {
+        partitions: site.project.stream.partitions,
+        retention: site.project.stream.retention,
+        dir: Some(site.dir.clone()),
+        events_per_second,
+    };
+    let target = Target { connection: site.services.connection.clone(), registry: site.services.registry.clone() };
+    let tables: Arc<[weir_project::Table]> = site.project.tables.clone().into();
+    Ok(replay::replay(source, tables, options, target, move |at| progress(at.skipped + at.produced)).await?)
+}
+
+/// Makes the topics that are missing, with the project's partitions and retention.
+pub async fn ensure_topics(site: &Site) -> Result<(), Diagnosed> {
+    let admin = weir_stream::Admin::new(&site.services.connection)?;
+    for table in &site.project.tables {
+        let stream = &site.project.stream;
+        admin.ensure_topic(&table.topic, stream.partitions, stream.retention).await?;
+    }
+    Ok(())
+}
+
+/// Lands every topic; all tables at the same time.
+pub async fn land(site: &Site, until: &Until) -> Result<Vec<(TableName, Landed)>, Diagnosed> {
+    let mut workers = JoinSet::new();
+    for table in &site.project.tables {
+        let (table, settings) = (table.clone(), site.project.landing.clone());
+        let (lake, until) = (site.lake.clone(), until.clone());
+        let (connection, registry) = (site.services.connection.clone(), site.services.registry.clone());
+        workers.spawn(async move {
+            let feed = Consumer::new(&connection, &table.topic)?;
+            let source = weir_landing::Source { feed, schemas: registry };
+            let landed = weir_landing::land(&table, &settings, &lake, source, until).await?;
+            Ok::<_, Diagnosed>((table.name, landed))
+        });
+    }
+    let mut landed = Vec::new();
+    while let Some(worker) = workers.join_next().await {
+        landed.push(worker.map_err(|source| OperateError::Worker { source })??);
+    }
+    let place = |name: &TableName| site.project.tables.iter().position(|table| table.name == *name);
+    landed.sort_by_key(|(name, _)| place(name));
+    Ok(landed)
+}
+
+/// Stages what has landed.
+pub async fn stage(site: &Site) -> Result<Vec<(TableName, Staged)>, Diagnosed> {
+    Ok(weir_staging::stage(&site.project, &site.lake).await?)
+}
+
+/// Builds and publishes what was staged.
+pub async fn build(site: &Site) -> Result<BuildReport, Diagnosed> {
+    Ok(weir_curated::build(&site.project, &site.lake).await?)
+}
+
+/// Loads every published build that the warehouse does not have.
+pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>, Diagnosed> {
+    let (project, lake) = (site.project.clone(), site.lake.root().to_owned());
+    let (warehouse, values) = (warehouse.clone(), warehouse::placeholders(site));
+    blocking(move || {
+        let mut session = warehouse.session()?;
+        Ok(load::apply_pending(&mut session, &project, &lake, &values)?)
+    })
+    .await
+}
+
+/// Refreshes the streaming views and applies what is new to the mirrors.
+pub async fn refresh(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Advanced, Diagnosed> {
+    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site), warehouse.clone());
+    blocking(move || {
+        let mut mirrors = Mirrors::prepare(&warehouse, &project, &values)?;
+        Ok(mirrors.advance(&AtomicBool::new(false))?)
+    })
+    .await
+}
+
+/// Runs what blocks on a thread of its own.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Diagnosed> + Send + 'static,
+) -> Result<T, Diagnosed> {
+    tokio::task::spawn_blocking(work).await.map_err(|source| OperateError::Worker { source })?
+}

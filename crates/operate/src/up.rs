@@ -1,0 +1,109 @@
+//! The same services and stages for long: landing always, builds and refreshes on a schedule, the wire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use weir_core::diagnosis::Diagnosed;
+use weir_landing::Until;
+use weir_warehouse::mirror::{self, Mirrors};
+use weir_warehouse::{Users, Warehouse};
+
+use crate::error::OperateError;
+use crate::services::{Running, Services};
+use crate::site::Site;
+use crate::{run, warehouse};
+
+/// How `up` works.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Time between two builds.
+    pub build_every: Duration,
+    /// Time between two refreshes of the streaming views.
+    pub refresh_every: Duration,
+}
+
+/// Runs until `stop`: then what was received is landed, the step under way is ended, and all is closed.
+/// `ready` hears where the parts listen. An error in landing or in a build ends everything.
+pub async fn up(
+    site: &Site,
+    listener: TcpListener,
+    pace: Pace,
+    stop: CancellationToken,
+    ready: impl FnOnce(&Running),
+) -> Result<(), Diagnosed> {
+    let double = warehouse::open(site)?;
+    run::ensure_topics(site).await?;
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let running = site.services.announce(&site.dir, port)?;
+    let wire = tokio::spawn(weir_warehouse::wire::serve(
+        double.clone(),
+        listener,
+        Users::Trust,
+        stop.clone().cancelled_owned(),
+    ));
+    let refreshing = tokio::spawn(refresh(site, &double, pace.refresh_every, stop.clone()).await?);
+    ready(&running);
+
+    let ended = stop.clone().drop_guard();
+    let landing = async {
+        let result = run::land(site, &Until::Forever(stop.clone())).await.map(drop);
+        // Landing ends by itself only on an error: then nothing else has a reason to go on.
+        stop.cancel();
+        result
+    };
+    let builds = builds(site, &double, pace.build_every, &stop);
+    let (landed, built) = tokio::join!(landing, builds);
+    drop(ended);
+    // Both end with `stop`; what they could say is logged where it happened.
+    let _ = tokio::join!(wire, refreshing);
+    Services::withdraw(&site.dir);
+    landed.and(built)
+}
+
+async fn builds(
+    site: &Site,
+    warehouse: &Arc<Warehouse>,
+    every: Duration,
+    stop: &CancellationToken,
+) -> Result<(), Diagnosed> {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = ticks.tick() => {}
+        }
+        let built = async {
+            run::stage(site).await?;
+            let report = run::build(site).await?;
+            run::load(site, warehouse).await?;
+            Ok::<_, Diagnosed>(report)
+        };
+        match built.await {
+            Ok(report) => tracing::info!(build = report.published, "built"),
+            Err(error) => {
+                stop.cancel();
+                return Err(error);
+            }
+        }
+    }
+}
+
+async fn refresh(
+    site: &Site,
+    warehouse: &Arc<Warehouse>,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + use<>, Diagnosed> {
+    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site), warehouse.clone());
+    let mirrors = run::blocking(move || Ok(Mirrors::prepare(&warehouse, &project, &values)?)).await?;
+    Ok(mirror::schedule(mirrors, every, stop.cancelled_owned()))
+}
+
+/// Binds the wire's port on loopback.
+pub async fn bind(port: u16) -> Result<TcpListener, OperateError> {
+    let bound = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await;
+    bound.map_err(|source| OperateError::Port { port, source })
+}
