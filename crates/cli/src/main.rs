@@ -47,7 +47,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn listen(verbose: u8) {
     let level = match verbose {
-        0 => "error",
+        // The Kafka client tells the same as our own errors, less well, and shouts while a broker goes down.
+        0 => "error,librdkafka=off,rdkafka=off",
         1 => "info,datafusion=warn,deltalake=warn,delta_kernel=warn,buoyant_kernel=warn",
         _ => "debug",
     };

@@ -16,19 +16,21 @@ pub fn say(text: &str) {
 
 /// A titled list of rows.
 pub struct Listing {
-    columns: Vec<Heading>,
+    columns: Vec<String>,
     rows: Vec<Vec<Value>>,
-}
-
-/// A column's heading.
-struct Heading {
-    name: String,
+    counts: bool,
 }
 
 impl Listing {
     /// An empty one.
     pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = S>) -> Self {
-        Self { columns: columns.into_iter().map(|name| Heading { name: name.into() }).collect(), rows: Vec::new() }
+        Self { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new(), counts: true }
+    }
+
+    /// Numbers are data, not counts: a year is no `2,024`.
+    pub fn of_data(mut self) -> Self {
+        self.counts = false;
+        self
     }
 
     /// Adds a row, as long as the columns.
@@ -40,9 +42,9 @@ impl Listing {
     pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(self.columns.iter().map(|column| column.name.clone()));
+        table.set_header(&self.columns);
         for row in &self.rows {
-            table.add_row(row.iter().map(text));
+            table.add_row(row.iter().map(|cell| text(cell, self.counts)));
         }
         for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((if index == 0 { 0 } else { 1 }, 1));
@@ -55,7 +57,7 @@ impl Listing {
 
     fn json(&self) -> anyhow::Result<String> {
         let object = |row: &Vec<Value>| -> Value {
-            let pairs = self.columns.iter().zip(row).map(|(column, cell)| (column.name.clone(), cell.clone()));
+            let pairs = self.columns.iter().zip(row).map(|(column, cell)| (column.clone(), cell.clone()));
             Value::Object(pairs.collect::<Map<_, _>>())
         };
         Ok(serde_json::to_string_pretty(&self.rows.iter().map(object).collect::<Vec<_>>())?)
@@ -63,7 +65,7 @@ impl Listing {
 
     fn csv(&self) -> anyhow::Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().map(|column| column.name.as_str()))?;
+        writer.write_record(&self.columns)?;
         for row in &self.rows {
             writer.write_record(row.iter().map(|cell| match cell {
                 Value::Null => String::new(),
@@ -94,11 +96,11 @@ pub fn line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn text(cell: &Value) -> String {
+fn text(cell: &Value, counts: bool) -> String {
     match cell {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), thousands),
+        Value::Number(number) if counts => number.as_u64().map_or_else(|| number.to_string(), thousands),
         other => other.to_string(),
     }
 }

@@ -49,6 +49,9 @@ pub async fn run(global: &Global, args: Demo) -> Result<ExitCode, Failure> {
     let differences = report.reconciliation.differences();
     if args.serve && differences == 0 {
         serve(warehouse).await?;
+    } else {
+        // Its readers leave before the broker does.
+        drop(warehouse);
     }
     site.close().await?;
     if differences == 0 { Ok(ExitCode::SUCCESS) } else { Err(Failure::Said) }

@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: Sql) -> Result<ExitCode, Failure> {
 
 /// A result as a listing; numbers stay numbers where JSON can hold them exactly.
 pub fn listing(outcome: &Outcome) -> Listing {
-    let mut listing = Listing::new(outcome.columns.iter().map(|column| column.name.clone()));
+    let mut listing = Listing::new(outcome.columns.iter().map(|column| column.name.clone())).of_data();
     for row in outcome.rows() {
         let cells = row.into_iter().zip(&outcome.columns).map(|(cell, column)| match (cell, column.kind) {
             (None, _) => Value::Null,
