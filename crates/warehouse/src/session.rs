@@ -37,6 +37,8 @@ pub struct Session {
     transaction: Transaction,
     names: Names,
     names_of: u64,
+    /// Whether the open transaction changed the catalog, which others see only after its commit.
+    catalog_touched: bool,
     settings: BTreeMap<String, String>,
 }
 
@@ -51,6 +53,7 @@ impl Session {
             transaction: Transaction::None,
             names: Names::default(),
             names_of: 0,
+            catalog_touched: false,
             settings: BTreeMap::new(),
         };
         session.discard();
@@ -82,9 +85,8 @@ impl Session {
             Ok(pieces) => pieces,
             Err(error) => return Err(self.fail(error)),
         };
-        let implicit = pieces.len() > 1
-            && self.transaction == Transaction::None
-            && !pieces.iter().any(|piece| controls_transaction(piece));
+        let implicit =
+            pieces.len() > 1 && self.transaction == Transaction::None && !pieces.iter().any(controls_transaction);
         if implicit {
             self.connection.execute_batch("BEGIN")?;
             self.transaction = Transaction::Open;
@@ -170,12 +172,16 @@ impl Session {
         if committed.is_err() {
             self.end_quietly();
         }
+        if std::mem::take(&mut self.catalog_touched) {
+            self.shared.catalog_changed();
+        }
         Ok(committed?)
     }
 
     fn rollback(&mut self) {
         self.transaction = Transaction::None;
         self.names_of = 0;
+        self.catalog_touched = false;
         self.end_quietly();
     }
 
@@ -347,7 +353,7 @@ impl Session {
             }
             Ok(())
         })?;
-        self.shared.catalog_changed();
+        self.catalog_changed();
         Ok(Outcome::done(Tag::plain("CREATE TABLE")))
     }
 
@@ -431,7 +437,7 @@ impl Session {
             ))?;
             Ok(())
         })?;
-        self.shared.catalog_changed();
+        self.catalog_changed();
         Ok(Outcome::done(Tag::plain("CREATE MATERIALIZED VIEW")))
     }
 
@@ -459,7 +465,7 @@ impl Session {
                 .execute("INSERT INTO weir_catalog.functions VALUES (?, ?)", [&function.name, &function.lambda])?;
             Ok(())
         })?;
-        self.shared.catalog_changed();
+        self.catalog_changed();
         Ok(Outcome::done(Tag::plain("CREATE FUNCTION")))
     }
 
@@ -483,8 +489,7 @@ impl Session {
             }
             Ok(())
         })?;
-        self.shared.catalog_changed();
-        self.names_of = 0;
+        self.catalog_changed();
         Ok(Outcome::done(Tag::plain(tag)))
     }
 
@@ -534,6 +539,15 @@ impl Session {
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn catalog_changed(&mut self) {
+        self.names_of = 0;
+        if self.transaction == Transaction::Open {
+            self.catalog_touched = true;
+        } else {
+            self.shared.catalog_changed();
         }
     }
 

@@ -481,7 +481,7 @@ fn set(mut cursor: Cursor<'_>) -> Result<Statement, WarehouseError> {
 
 fn setting(cursor: &mut Cursor<'_>) -> Result<String, WarehouseError> {
     let mut parts = Vec::new();
-    while let Some(token) = cursor.next() {
+    while let Some(token) = cursor.take() {
         match token {
             Token::SingleQuotedString(text) => parts.push(text.clone()),
             Token::Word(word) => parts.push(word.value.clone()),

@@ -294,7 +294,7 @@ fn skip_length(cursor: &mut Cursor<'_>) -> Result<(), WarehouseError> {
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<(), WarehouseError> {
-    match cursor.next() {
+    match cursor.take() {
         Some(Token::Number(..)) => Ok(()),
         _ => Err(WarehouseError::syntax("expected a number")),
     }

@@ -118,7 +118,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes the next token.
-    pub fn next(&mut self) -> Option<&'a Token> {
+    pub fn take(&mut self) -> Option<&'a Token> {
         let token = self.peek();
         self.at += 1;
         token

@@ -1,6 +1,7 @@
 //! Tests that need an open warehouse.
 
 mod loads;
+mod measure;
 mod mirrors;
 mod sessions;
 mod statements;

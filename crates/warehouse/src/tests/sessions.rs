@@ -115,3 +115,31 @@ fn what_was_committed_is_there_after_a_new_open() {
     let text = "SELECT type FROM pg_table_def WHERE tablename = 't'";
     assert_eq!(rows(&mut session, text), ["character varying(5)"]);
 }
+
+#[test]
+fn a_file_left_by_a_killed_process_opens_with_what_was_committed() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    session.run("CREATE TABLE analytics.t (a INT, d SUPER); INSERT INTO analytics.t VALUES (1, NULL)").unwrap();
+    session.run("BEGIN; INSERT INTO analytics.t VALUES (2, NULL)").unwrap();
+    // What a kill leaves: the files as they are, the write-ahead log not yet merged.
+    let killed = tempfile::tempdir().unwrap();
+    for name in ["w.duckdb", "w.duckdb.wal"] {
+        std::fs::copy(fixture.path().join(name), killed.path().join(name)).unwrap();
+    }
+    let warehouse = Warehouse::open(&killed.path().join("w.duckdb"), Options::default()).unwrap();
+    let mut session = warehouse.session().unwrap();
+    assert_eq!(rows(&mut session, "SELECT a FROM t"), ["1"]);
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM pg_class WHERE relname = 't'"), ["1"]);
+}
+
+#[test]
+fn other_sessions_know_a_column_of_super_once_it_is_committed() {
+    let fixture = Fixture::new();
+    let (mut first, mut second) = (fixture.session(), fixture.session());
+    first.run("BEGIN; CREATE TABLE t (doc SUPER); INSERT INTO t SELECT JSON_PARSE('{\"a\":1}')").unwrap();
+    assert_eq!(rows(&mut first, "SELECT doc.a::int FROM t"), ["1"]);
+    assert_eq!(rows(&mut second, "SELECT 1"), ["1"]);
+    first.run("COMMIT").unwrap();
+    assert_eq!(rows(&mut second, "SELECT doc.a::int FROM t"), ["1"]);
+}

@@ -124,7 +124,7 @@ pub fn rewrite(piece: &Piece) -> String {
 }
 
 fn is(token: &Token, text: &str) -> bool {
-    matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case(text))
+    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
 }
 
 fn is_function(name: &str) -> bool {
@@ -176,8 +176,8 @@ fn cast(tokens: &[&Token], at: usize, out: &mut String) -> usize {
         "regclass" => {
             // A name is looked up; a number stays itself.
             let trimmed = out.trim_end();
-            if trimmed.ends_with('\'') {
-                let start = trimmed[..trimmed.len() - 1].rfind('\'').unwrap_or(0);
+            if let Some(open) = trimmed.strip_suffix('\'') {
+                let start = open.rfind('\'').unwrap_or(0);
                 let name = trimmed[start..].to_owned();
                 out.truncate(start);
                 out.push_str(&format!("weir_pg.to_regclass({name})"));
@@ -210,6 +210,12 @@ mod tests {
         let text = "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c \
                     WHERE c.relname OPERATOR(pg_catalog.~) '^(x)$' COLLATE pg_catalog.default AND c.oid = 'a.b'::regclass";
         insta::assert_snapshot!(rewritten(text), @"SELECT c.oid FROM weir_pg.pg_class c WHERE c.relname  ~  '^(x)$'  AND c.oid = weir_pg.to_regclass('a.b')");
+    }
+
+    #[test]
+    fn a_quoted_alias_is_no_keyword() {
+        let text = "SELECT d.datcollate AS \"Collate\", d.x AS \"Operator\" FROM pg_catalog.pg_database d";
+        insta::assert_snapshot!(rewritten(text), @r#"SELECT d.datcollate AS "Collate", d.x AS "Operator" FROM weir_pg.pg_database d"#);
     }
 
     #[test]
