@@ -8,6 +8,17 @@
 //! The double is a double: names, rules and results are Redshift's as far as the pipeline and BI tools go, its
 //! speed, planner and disk are not. Known differences: a quotient or average of decimals is a double here.
 //!
+//! ```no_run
+//! use weir_warehouse::{Options, Warehouse};
+//!
+//! let warehouse = Warehouse::open("warehouse.duckdb".as_ref(), Options::default())?;
+//! let mut session = warehouse.session()?;
+//! session.run("CREATE TABLE t (id INT DISTKEY, doc SUPER) SORTKEY(id)")?;
+//! let outcomes = session.run("SELECT 7 / 2 AS whole, NVL(doc.a::int, 0) FROM t")?;
+//! assert_eq!(outcomes[0].columns[0].name, "whole");
+//! # Ok::<(), weir_warehouse::WarehouseError>(())
+//! ```
+//!
 //! Read first: [`statement`] (from Redshift's text to the engine's), then [`session`] (transactions), then
 //! [`load`] and [`mirror`] (the two branches), then [`wire`].
 

@@ -28,10 +28,10 @@ pub fn substitute(script: &str, values: &Placeholders) -> Result<String, Warehou
         };
         out.push_str(before);
         match name {
-            "lake" => out.push_str(&values.lake.replace('\'', "''")),
+            "lake" => out.push_str(&escaped(&values.lake)),
             "iam_role" if values.iam_role == "default" => out.push_str("default"),
-            "iam_role" => out.push_str(&crate::statement::text::literal(&values.iam_role)),
-            "brokers" => out.push_str(&values.brokers.replace('\'', "''")),
+            "iam_role" => out.push_str(&crate::statement::text::redshift_literal(&values.iam_role)),
+            "brokers" => out.push_str(&escaped(&values.brokers)),
             "auth" => out.push_str(&values.auth),
             other => return Err(WarehouseError::Placeholder { name: other.to_owned() }),
         }
@@ -39,6 +39,11 @@ pub fn substitute(script: &str, values: &Placeholders) -> Result<String, Warehou
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// What stands between the quotes of a literal.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\'', "''")
 }
 
 /// Redshift's type for a source column. Text is counted in bytes there: three per UTF-16 unit hold any text.

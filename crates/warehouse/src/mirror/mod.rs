@@ -23,7 +23,7 @@ use crate::error::WarehouseError;
 use crate::script::{Placeholders, substitute};
 use crate::session::Session;
 use crate::statement::text::Name;
-use refresh::{Limit, refresh};
+use refresh::{Limit, Refreshed, refresh};
 
 /// Records that one step decodes and applies; bounds memory and the length of a transaction.
 const STEP: u64 = 100_000;
@@ -35,6 +35,8 @@ pub struct Advanced {
     pub records: u64,
     /// Steps run.
     pub steps: u64,
+    /// Records that the brokers have and did not hand over in time; 0 unless they hang.
+    pub left: u64,
 }
 
 /// Drives the views and mirrors of a project in one session.
@@ -70,10 +72,12 @@ impl Mirrors {
                 if stop.load(Ordering::SeqCst) {
                     return Ok(advanced);
                 }
-                let (records, caught_up) = self.step(at)?;
-                advanced.records += records;
+                let refreshed = self.step(at)?;
+                advanced.records += refreshed.records;
                 advanced.steps += 1;
-                if caught_up {
+                let idle = refreshed.records + refreshed.skipped == 0;
+                if refreshed.left == 0 || idle {
+                    advanced.left += refreshed.left;
                     break;
                 }
             }
@@ -82,13 +86,12 @@ impl Mirrors {
     }
 
     #[tracing::instrument(name = "warehouse.mirror", level = "debug", skip_all, fields(stage = "warehouse", table = %self.tables[at].0.name))]
-    fn step(&mut self, at: usize) -> Result<(u64, bool), WarehouseError> {
+    fn step(&mut self, at: usize) -> Result<Refreshed, WarehouseError> {
         let (table, script) = &self.tables[at];
         let view = Name { schema: Some("staging".into()), name: view_name(table) };
         let refreshed = refresh(&mut self.session, &view, Limit::Records(STEP))?;
         run_script(&mut self.session, script, ("warehouse.mirror_before_commit", "warehouse.mirror_committed"))?;
-        // Fewer than asked for: what is left is not there yet.
-        Ok((refreshed.records, refreshed.caught_up || refreshed.records + refreshed.skipped == 0))
+        Ok(refreshed)
     }
 }
 

@@ -21,7 +21,9 @@ const LARGEST: usize = 16_777_216;
 const CHUNK_BYTES: usize = 32 << 20;
 /// Records taken in one transaction.
 const CHUNK: usize = 50_000;
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_secs(1);
+/// Empty answers in a row after which a refresh gives up on records that should be there.
+const PATIENCE: u32 = 10;
 
 /// How far a refresh goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +41,8 @@ pub struct Refreshed {
     pub records: u64,
     /// Records above 16 MiB, skipped.
     pub skipped: u64,
-    /// Whether nothing was left when it ended.
-    pub caught_up: bool,
+    /// Records that were there when it began and are not taken: beyond the limit, or not handed over in time.
+    pub left: u64,
 }
 
 struct View {
@@ -90,6 +92,7 @@ fn run(session: &mut Session, view: &View, kept: &mut Kept, limit: Limit) -> Res
         ends.iter().map(|(partition, high)| u64::try_from(high - next[partition]).unwrap_or(0)).sum()
     };
     let mut done = Refreshed::default();
+    let mut empty = 0;
     loop {
         let wanted = match limit {
             Limit::CaughtUp => left(&next),
@@ -101,9 +104,14 @@ fn run(session: &mut Session, view: &View, kept: &mut Kept, limit: Limit) -> Res
         let most = usize::try_from(wanted).unwrap_or(CHUNK).min(CHUNK);
         let records = kept.reader.poll(most, CHUNK_BYTES, WAIT).map_err(failed)?;
         if records.is_empty() {
-            // What is missing was compacted away, or the brokers are slow: the next refresh asks again.
-            break;
+            empty += 1;
+            if empty == PATIENCE {
+                // Compacted away, or the brokers hang: the next refresh asks again, the caller sees what is left.
+                break;
+            }
+            continue;
         }
+        empty = 0;
         let mut skipped = 0;
         for record in &records {
             kept.at.insert(record.partition, record.offset + 1);
@@ -114,7 +122,7 @@ fn run(session: &mut Session, view: &View, kept: &mut Kept, limit: Limit) -> Res
         done.records += records.len() as u64 - skipped;
         done.skipped += skipped;
     }
-    done.caught_up = left(&next) == 0;
+    done.left = left(&next);
     Ok(done)
 }
 

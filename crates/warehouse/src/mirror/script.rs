@@ -61,13 +61,13 @@ pub fn tables(table: &Table) -> String {
     let name = table.name.as_str();
     let distkey = ident(table.key[0].as_str());
     let is_key = |column: &str| table.key.iter().any(|key| key.as_str() == column);
-    let column = |column: &weir_core::column::Column, keep_nulls: bool| {
-        let not_null = if is_key(column.name.as_str()) || (!keep_nulls && !column.nullable) { " NOT NULL" } else { "" };
+    // Only keys are NOT NULL: a column that became nullable at the source must not stop the mirror.
+    let column = |column: &weir_core::column::Column| {
+        let not_null = if is_key(column.name.as_str()) { " NOT NULL" } else { "" };
         format!("    {} {}{not_null}", ident(column.name.as_str()), redshift_type(column.kind))
     };
-    let mirror: Vec<String> = table.columns.iter().map(|c| column(c, false)).collect();
-    let latest: Vec<String> = table.columns.iter().map(|c| column(c, true)).collect();
-    let keys: Vec<String> = table.columns.iter().filter(|c| is_key(c.name.as_str())).map(|c| column(c, true)).collect();
+    let columns: Vec<String> = table.columns.iter().map(column).collect();
+    let keys: Vec<String> = table.columns.iter().filter(|c| is_key(c.name.as_str())).map(column).collect();
     let sortkey = list(table.key.iter().map(AsRef::as_ref));
     let place = "    _order_key VARCHAR(128) NOT NULL,\n    _op_rank SMALLINT NOT NULL";
     format!(
@@ -90,8 +90,8 @@ CREATE TABLE IF NOT EXISTS {position_name} (
 {place}
 ) DISTKEY({distkey}) SORTKEY({sortkey});
 ",
-        mirror.join(",\n"),
-        latest.join(",\n"),
+        columns.join(",\n"),
+        columns.join(",\n"),
         keys.join(",\n"),
         mirror_name = qualified("staging", name),
         stream_name = qualified("staging", &format!("{name}_stream")),
@@ -135,6 +135,7 @@ pub fn script(_project: &Project, table: &Table) -> String {
         .collect();
     let key_aliases: Vec<String> =
         key_values.iter().enumerate().map(|(at, value)| format!("{value} AS key_{at}")).collect();
+    let no_key: Vec<String> = key_values.iter().map(|value| format!("{value} IS NULL")).collect();
     let key_names: Vec<String> = (0..keys.len()).map(|at| format!("c.key_{at}")).collect();
     let ranks: Vec<String> = [Op::Delete, Op::Read, Op::Create]
         .iter()
@@ -166,7 +167,7 @@ WHERE v.kafka_offset > COALESCE(p.kafka_offset, -1);
 INSERT INTO staging.stream_errors (view_name, kafka_partition, kafka_offset, seen_at)
 SELECT '{view_name}', s.kafka_partition, s.kafka_offset, GETDATE()
 FROM {stream} AS s
-WHERE s.data IS NULL AND NOT s.tombstone;
+WHERE NOT s.tombstone AND (s.data IS NULL OR {no_key});
 -- per key the change with the highest place
 DELETE FROM {latest_q};
 INSERT INTO {latest_q} ({columns}, _op, _order_key, _op_rank)
@@ -178,7 +179,7 @@ FROM (
             s.data.op::varchar(1) AS op, s.data.order_key::varchar(128) AS order_key,
             CASE s.data.op::varchar(1) {ranks} ELSE {update} END AS op_rank
         FROM {stream} AS s
-        WHERE s.data IS NOT NULL
+        WHERE s.data IS NOT NULL AND NOT ({no_key})
     ) AS c
 ) AS w
 WHERE w.nth = 1;
@@ -221,6 +222,7 @@ COMMIT;
         mirror_q = q(name),
         columns = list(columns.iter().copied()),
         selected = selected.join(", "),
+        no_key = no_key.join(" OR "),
         key_names = key_names.join(", "),
         key_aliases = key_aliases.join(", "),
         ranks = ranks.join(" "),

@@ -453,12 +453,23 @@ fn element_text(element: &JsonPathElem) -> Result<String, WarehouseError> {
     }
 }
 
+/// A number in quotes takes the type of what it is divided by or divides, as in Redshift.
+fn operand(expr: &Expr) -> String {
+    if let Expr::Value(value) = expr
+        && let Value::SingleQuotedString(text) = &value.value
+        && text.parse::<f64>().is_ok_and(f64::is_finite)
+    {
+        return text.trim().to_owned();
+    }
+    expr.to_string()
+}
+
 fn binary(left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Option<String>, WarehouseError> {
     use BinaryOperator as Op;
     Ok(match op {
         // Redshift fails on a zero divisor, the engine gives NULL or infinity.
-        Op::Divide => Some(format!("({left} / weir_sql.nz({right}))")),
-        Op::Modulo => Some(format!("({left} % weir_sql.nz({right}))")),
+        Op::Divide => Some(format!("({} / weir_sql.nz({}))", operand(left), operand(right))),
+        Op::Modulo => Some(format!("({} % weir_sql.nz({}))", operand(left), operand(right))),
         Op::PGRegexMatch => Some(format!("regexp_matches({left}, {right})")),
         Op::PGRegexIMatch => Some(format!("regexp_matches({left}, {right}, 'i')")),
         Op::PGRegexNotMatch => Some(format!("(NOT regexp_matches({left}, {right}))")),

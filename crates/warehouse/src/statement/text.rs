@@ -259,7 +259,12 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in single quotes.
+/// A text in single quotes for Redshift, where a backslash escapes.
+pub fn redshift_literal(text: &str) -> String {
+    literal(&text.replace('\\', "\\\\"))
+}
+
+/// A text in single quotes for the engine, where a backslash is a backslash.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

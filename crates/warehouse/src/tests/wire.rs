@@ -187,3 +187,42 @@ fn another_address_than_loopback_is_refused() {
     });
     assert!(matches!(refused, Err(WarehouseError::NotLoopback { .. })));
 }
+
+const BY_PYTHON: &str = r#"
+import sys, datetime, decimal, pg8000.native
+c = pg8000.native.Connection("weir", host="127.0.0.1", port=int(sys.argv[1]), database="dev")
+c.run("CREATE TABLE t (i INT, b BIGINT, n DECIMAL(12,3), f DOUBLE PRECISION, s VARCHAR(20), x BOOLEAN, d DATE, ts TIMESTAMP, v VARBYTE(8))")
+row = dict(i=1, b=2**40, n=decimal.Decimal("-12.345"), f=1.5, s="it's ü", x=True, d=datetime.date(2024, 2, 29),
+    ts=datetime.datetime(2024, 2, 29, 1, 2, 3, 4000), v="00ff")
+c.run("INSERT INTO t VALUES (:i, :b, :n, :f, :s, :x, :d, :ts, TO_VARBYTE(:v, 'hex'))", **row)
+c.run("INSERT INTO t (i) VALUES (:i)", i=2)
+for got in c.run("SELECT * FROM t WHERE i < :most ORDER BY i LIMIT 5", most=10):
+    print(got)
+print([(column["name"], column["type_oid"]) for column in c.columns])
+print(c.run("SELECT s FROM t WHERE s = :s", s="it's ü"), c.run("SELECT i FROM t WHERE i = :i", i="2"))
+c.run("BEGIN")
+c.run("DELETE FROM t")
+try:
+    c.run("SELECT 1 / :zero", zero=0)
+except pg8000.exceptions.DatabaseError as error:
+    print(error.args[0]["C"], error.args[0]["M"], error.args[0]["D"])
+try:
+    c.run("SELECT 1")
+except pg8000.exceptions.DatabaseError as error:
+    print(error.args[0]["C"])
+c.run("ROLLBACK")
+print(c.run("SELECT COUNT(*) FROM t"), c.row_count)
+c.close()
+"#;
+
+#[test]
+fn a_driver_with_the_extended_protocol_sends_and_gets_typed_values() {
+    let served = served(Users::Trust);
+    let output = Command::new("python3").args(["-c", BY_PYTHON, &served.port.to_string()]).output();
+    let Ok(output) = output else { return println!("skipped: python3 is not installed") };
+    let shown = text(&output);
+    if shown.contains("No module named 'pg8000'") {
+        return println!("skipped: the Python package pg8000 is not installed");
+    }
+    insta::assert_snapshot!(shown);
+}

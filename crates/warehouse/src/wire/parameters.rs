@@ -5,7 +5,7 @@ use pgwire::api::Type;
 use weir_core::value::{Value, decimal_text};
 
 use crate::error::WarehouseError;
-use crate::statement::text::literal;
+use crate::statement::text::redshift_literal as literal;
 
 /// A bound parameter as a literal; `kind` is what the client said it is.
 pub fn as_literal(value: Option<&Bytes>, kind: Option<&Type>, binary: bool) -> Result<String, WarehouseError> {
@@ -140,6 +140,12 @@ mod tests {
             as_literal(Some(&evil), Some(&Type::INT4), false).unwrap(),
             "CAST('x''; drop table t; --' AS INTEGER)"
         );
+    }
+
+    #[test]
+    fn a_backslash_in_a_parameter_stays_one() {
+        let text = Bytes::from_static(br"a\'b");
+        assert_eq!(as_literal(Some(&text), None, false).unwrap(), r"'a\\''b'");
     }
 
     #[test]
