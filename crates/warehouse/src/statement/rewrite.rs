@@ -7,12 +7,15 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, AssignmentTarget, BinaryOperator, CastKind, DataType, Distinct, Expr, Ident, JsonPathElem, LimitClause,
-    MergeAction, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, SetOperator, Statement, Subscript,
-    TableAlias, TableFactor, TopQuantity, UnaryOperator, Value, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Distinct, Expr, Ident, LimitClause, ObjectName, Query, Select,
+    SelectItem, SetExpr, SetOperator, Statement, Subscript, TableFactor, TopQuantity, UnaryOperator, Value, VisitMut,
+    VisitorMut,
 };
 
+use super::column_name::column_name;
 use super::functions;
+use super::quote::{quote, quote_alias, quote_targets};
+use super::super_path::{EXTRACT, close, element_text, key, subscript};
 use super::types::column_type;
 use crate::error::WarehouseError;
 
@@ -72,57 +75,10 @@ fn or_break(result: Result<(), WarehouseError>) -> Flow {
     }
 }
 
-fn quote(ident: &mut Ident) {
-    if ident.quote_style.is_none() && !ident.value.eq_ignore_ascii_case("default") {
-        ident.value = ident.value.to_lowercase();
-        ident.quote_style = Some('"');
-    }
-}
-
-fn quote_alias(alias: &mut TableAlias) {
-    quote(&mut alias.name);
-    alias.columns.iter_mut().for_each(|column| quote(&mut column.name));
-}
-
-fn quote_name(name: &mut ObjectName) {
-    for part in &mut name.0 {
-        if let ObjectNamePart::Identifier(ident) = part {
-            quote(ident);
-        }
-    }
-}
-
-/// Quotes the column names of INSERT, UPDATE and MERGE, which are no expressions.
-fn quote_targets(statement: &mut Statement) {
-    let assign = |assignments: &mut Vec<sqlparser::ast::Assignment>| {
-        for assignment in assignments {
-            if let AssignmentTarget::ColumnName(name) = &mut assignment.target {
-                quote_name(name);
-            }
-        }
-    };
-    match statement {
-        Statement::Insert(insert) => insert.columns.iter_mut().for_each(quote_name),
-        Statement::Update(update) => assign(&mut update.assignments),
-        Statement::Merge(merge) => {
-            for clause in &mut merge.clauses {
-                match &mut clause.action {
-                    MergeAction::Insert(insert) => insert.columns.iter_mut().for_each(quote_name),
-                    MergeAction::Update(update) => assign(&mut update.assignments),
-                    MergeAction::Delete { .. } => {}
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 /// An expression that prints as this text.
 pub fn raw(text: impl Into<String>) -> Expr {
     Expr::Identifier(Ident::new(text))
 }
-
-const EXTRACT: &str = "json_extract(";
 
 impl VisitorMut for Rewriter<'_> {
     type Break = WarehouseError;
@@ -426,33 +382,6 @@ impl Rewriter<'_> {
     }
 }
 
-fn key(name: &str) -> String {
-    format!(".\"{}\"", name.replace('\'', "''").replace('"', ""))
-}
-
-fn close(open: String) -> String {
-    format!("{open}')")
-}
-
-fn subscript(index: &Expr) -> Result<String, WarehouseError> {
-    match index {
-        Expr::Value(value) => match &value.value {
-            Value::Number(number, _) => Ok(format!("[{number}]")),
-            Value::SingleQuotedString(name) => Ok(key(name)),
-            _ => Err(WarehouseError::unsupported("this subscript of SUPER")),
-        },
-        _ => Err(WarehouseError::unsupported("a computed subscript of SUPER")),
-    }
-}
-
-fn element_text(element: &JsonPathElem) -> Result<String, WarehouseError> {
-    match element {
-        JsonPathElem::Dot { key: name, .. } => Ok(key(name)),
-        JsonPathElem::Bracket { key } => subscript(key),
-        JsonPathElem::ColonBracket { .. } => Err(WarehouseError::unsupported("this access path")),
-    }
-}
-
 /// A number in quotes takes the type of what it is divided by or divides, as in Redshift.
 fn operand(expr: &Expr) -> String {
     if let Expr::Value(value) = expr
@@ -522,45 +451,6 @@ fn top_to_limit(query: &mut Query) -> Result<(), WarehouseError> {
     };
     query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
     Ok(())
-}
-
-/// What Redshift calls an output column that has no name; none where the engine's choice is the same.
-fn column_name(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("sysdate") => {
-            Some("sysdate".into())
-        }
-        Expr::Identifier(_) => None,
-        // A path into SUPER is named after its last key, a column after itself.
-        Expr::CompoundIdentifier(parts) => parts.last().map(|part| part.value.to_lowercase()),
-        Expr::JsonAccess { path, .. } => match path.path.last() {
-            Some(JsonPathElem::Dot { key, .. }) => Some(key.to_lowercase()),
-            _ => Some("?column?".into()),
-        },
-        Expr::Nested(inner) => column_name(inner).or_else(|| match inner.as_ref() {
-            Expr::Identifier(ident) => Some(ident.value.to_lowercase()),
-            _ => None,
-        }),
-        Expr::Cast { expr, data_type, .. } => match expr.as_ref() {
-            Expr::Identifier(ident) => Some(ident.value.to_lowercase()),
-            Expr::Value(_) => Some(data_type.to_string().to_lowercase().split('(').next().unwrap_or("?column?").into()),
-            inner => column_name(inner),
-        },
-        Expr::Function(function) => {
-            let last = function.name.0.last()?.as_ident()?.value.to_lowercase();
-            Some(if last == "nvl" || last == "isnull" { "coalesce".into() } else { last })
-        }
-        Expr::Case { .. } | Expr::Exists { .. } => {
-            Some(if matches!(expr, Expr::Case { .. }) { "case" } else { "exists" }.into())
-        }
-        Expr::Extract { .. } => Some("date_part".into()),
-        Expr::Trim { .. } => Some("btrim".into()),
-        Expr::Substring { .. } => Some("substring".into()),
-        Expr::Ceil { .. } => Some("ceil".into()),
-        Expr::Floor { .. } => Some("floor".into()),
-        Expr::Position { .. } => Some("position".into()),
-        _ => Some("?column?".into()),
-    }
 }
 
 fn system_view(name: &str) -> Option<&'static str> {

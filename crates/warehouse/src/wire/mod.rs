@@ -2,12 +2,12 @@
 //!
 //! Read first: [`serve`], then [`catalog`] (how psql's `\d` is answered).
 
+mod cancel;
 pub mod catalog;
 mod encode;
 mod parameters;
 mod users;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -28,14 +28,13 @@ use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, PgWireConnectionState, PgWireServerHandlers, Type};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
-use pgwire::messages::cancel::CancelRequest;
 use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
-use pgwire::messages::startup::SecretKey;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use weir_core::diagnosis::Diagnose;
 
+use cancel::Cancels;
 use users::Startup;
 pub use users::Users;
 
@@ -113,38 +112,6 @@ impl PgWireServerHandlers for Server {
 impl Server {
     fn handler(&self) -> Handler {
         Handler { warehouse: self.warehouse.clone(), cancels: self.cancels.clone(), parser: Arc::new(Parser) }
-    }
-}
-
-/// What runs where, for cancel requests; an entry ends with its session.
-#[derive(Default)]
-struct Cancels(Mutex<BTreeMap<i32, (SecretKey, std::sync::Weak<InterruptHandle>)>>);
-
-impl Cancels {
-    fn add(&self, pid: i32, key: SecretKey, handle: &Arc<InterruptHandle>) {
-        let mut handles = locked(&self.0);
-        handles.retain(|_, (_, handle)| handle.strong_count() > 0);
-        handles.insert(pid, (key, Arc::downgrade(handle)));
-    }
-
-    fn all(&self) {
-        for (_, handle) in locked(&self.0).values() {
-            if let Some(handle) = handle.upgrade() {
-                handle.interrupt();
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl CancelHandler for Cancels {
-    async fn on_cancel_request(&self, request: CancelRequest) {
-        if let Some((key, handle)) = locked(&self.0).get(&request.pid)
-            && key.eq_value(&request.secret_key)
-            && let Some(handle) = handle.upgrade()
-        {
-            handle.interrupt();
-        }
     }
 }
 

@@ -3,6 +3,9 @@
 //! The engine lets a transaction go on after some failures and answers the COMMIT of a failed one with success.
 //! Here a failed statement aborts its transaction until ROLLBACK, and COMMIT of a failed one rolls back.
 
+mod define;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,14 +13,12 @@ use std::sync::atomic::Ordering;
 use duckdb::{Connection, InterruptHandle};
 
 use crate::database::{Shared, names};
-use crate::error::{EngineFailure, WarehouseError};
+use crate::error::WarehouseError;
 use crate::outcome::{Column, Outcome, Tag, kind_of_name};
-use crate::statement::create_table::CreateTable;
 use crate::statement::merge::Merge;
 use crate::statement::rewrite::Names;
-use crate::statement::streaming::{ExternalFunction, ExternalSchema, StreamingView, TOPIC_COLUMNS};
-use crate::statement::text::{Name, Piece, literal, quoted, split};
-use crate::statement::{Dropped, Statement, parse};
+use crate::statement::text::{Piece, split};
+use crate::statement::{Statement, parse};
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,227 +322,6 @@ impl Session {
         self.write(&merge.sql, "MERGE")
     }
 
-    fn create_table(&mut self, table: &CreateTable) -> Result<Outcome, WarehouseError> {
-        let (schema, name) = (table.name.schema_or_default().to_owned(), table.name.name.clone());
-        let columns = &table.properties.columns;
-        self.atomically(|session| {
-            let existed = session.exists(&schema, &name)?;
-            session.connection.execute_batch(&table.sql)?;
-            if existed || table.temporary {
-                return Ok(());
-            }
-            let list = |items: &[String]| {
-                format!("[{}]::VARCHAR[]", items.iter().map(|item| literal(item)).collect::<Vec<_>>().join(", "))
-            };
-            let properties = &table.properties;
-            let distkey = properties.distkey.as_ref().map_or("NULL".to_owned(), |key| literal(key));
-            session.forget(&schema, &name)?;
-            session.connection.execute_batch(&format!(
-                "INSERT INTO weir_catalog.tables VALUES ({}, {}, {}, {distkey}, {}, {}, {})",
-                literal(&schema),
-                literal(&name),
-                literal(&properties.diststyle),
-                literal(&properties.sortstyle),
-                list(&properties.sortkey),
-                list(&properties.primary_key)
-            ))?;
-            for column in columns {
-                session.connection.execute(
-                    "INSERT INTO weir_catalog.columns VALUES (?, ?, ?, ?, ?)",
-                    [&schema, &name, &column.name, &column.redshift_type, &column.encoding],
-                )?;
-            }
-            Ok(())
-        })?;
-        self.catalog_changed();
-        Ok(Outcome::done(Tag::plain("CREATE TABLE")))
-    }
-
-    pub(crate) fn exists(&self, schema: &str, name: &str) -> Result<bool, WarehouseError> {
-        let count: i64 = self.connection.query_row(
-            "SELECT count(*) FROM weir_pg.objects WHERE schema_name = ? AND name = ?",
-            [schema, name],
-            |row| row.get(0),
-        )?;
-        Ok(count > 0)
-    }
-
-    fn forget(&self, schema: &str, name: &str) -> Result<(), WarehouseError> {
-        for table in ["tables", "columns"] {
-            let sql = format!("DELETE FROM weir_catalog.{table} WHERE schema_name = ? AND table_name = ?");
-            self.connection.execute(&sql, [schema, name])?;
-        }
-        Ok(())
-    }
-
-    fn create_external_schema(&mut self, schema: &ExternalSchema) -> Result<Outcome, WarehouseError> {
-        let tag = Outcome::done(Tag::plain("CREATE SCHEMA"));
-        let found: i64 = self.connection.query_row(
-            "SELECT count(*) FROM weir_pg.pg_namespace WHERE nspname = ?",
-            [&schema.name],
-            |row| row.get(0),
-        )?;
-        if found > 0 {
-            if schema.if_not_exists {
-                return Ok(tag);
-            }
-            return Err(duplicate(format!("schema \"{}\" already exists", schema.name)));
-        }
-        self.connection.execute(
-            "INSERT INTO weir_catalog.external_schemas VALUES (?, ?, ?)",
-            [&schema.name, &schema.uri, &schema.authentication],
-        )?;
-        Ok(tag)
-    }
-
-    fn create_streaming_view(&mut self, view: &StreamingView) -> Result<Outcome, WarehouseError> {
-        let (schema, name) = (view.name.schema_or_default().to_owned(), view.name.name.clone());
-        self.atomically(|session| {
-            let declared: i64 = session.connection.query_row(
-                "SELECT count(*) FROM weir_catalog.external_schemas WHERE schema_name = ?",
-                [&view.external_schema],
-                |row| row.get(0),
-            )?;
-            if declared == 0 {
-                return Err(WarehouseError::Engine {
-                    kind: EngineFailure::MissingRelation,
-                    message: format!("external schema \"{}\" does not exist", view.external_schema),
-                });
-            }
-            let columns: Vec<_> =
-                TOPIC_COLUMNS.iter().filter(|(name, ..)| view.columns.iter().any(|c| c == name)).collect();
-            let list: Vec<String> =
-                columns.iter().map(|(name, _, engine)| format!("{} {engine}", quoted(name))).collect();
-            session.connection.execute_batch(&format!(
-                "CREATE TABLE {}.{} ({})",
-                quoted(&schema),
-                quoted(&name),
-                list.join(", ")
-            ))?;
-            session.forget(&schema, &name)?;
-            for (column, redshift, _) in columns {
-                session.connection.execute(
-                    "INSERT INTO weir_catalog.columns VALUES (?, ?, ?, ?, '')",
-                    [schema.as_str(), name.as_str(), column, redshift],
-                )?;
-            }
-            let columns: Vec<String> = view.columns.iter().map(|column| literal(column)).collect();
-            session.connection.execute_batch(&format!(
-                "INSERT INTO weir_catalog.streaming_views VALUES ({}, {}, {}, {}, {}, [{}])",
-                literal(&schema),
-                literal(&name),
-                literal(&view.external_schema),
-                literal(&view.topic),
-                view.auto_refresh,
-                columns.join(", ")
-            ))?;
-            Ok(())
-        })?;
-        self.catalog_changed();
-        Ok(Outcome::done(Tag::plain("CREATE MATERIALIZED VIEW")))
-    }
-
-    fn create_external_function(&mut self, function: &ExternalFunction) -> Result<Outcome, WarehouseError> {
-        if !self.shared.can_decode {
-            return Err(WarehouseError::unsupported(format!(
-                "external function {} in a warehouse that was opened without a schema registry",
-                function.name
-            )));
-        }
-        self.atomically(|session| {
-            let declared: i64 = session.connection.query_row(
-                "SELECT count(*) FROM weir_catalog.functions WHERE function_name = ?",
-                [&function.name],
-                |row| row.get(0),
-            )?;
-            if declared > 0 && !function.or_replace {
-                return Err(duplicate(format!("function {} already exists", function.name)));
-            }
-            session
-                .connection
-                .execute("DELETE FROM weir_catalog.functions WHERE function_name = ?", [&function.name])?;
-            session
-                .connection
-                .execute("INSERT INTO weir_catalog.functions VALUES (?, ?)", [&function.name, &function.lambda])?;
-            Ok(())
-        })?;
-        self.catalog_changed();
-        Ok(Outcome::done(Tag::plain("CREATE FUNCTION")))
-    }
-
-    fn define(&mut self, sql: &str, tag: &str, dropped: &[Dropped]) -> Result<Outcome, WarehouseError> {
-        self.atomically(|session| {
-            for object in dropped {
-                session.check_drop(object)?;
-            }
-            let external: Vec<bool> = dropped
-                .iter()
-                .map(|object| match object {
-                    Dropped::Schema(name) => session.is_external(name),
-                    _ => Ok(false),
-                })
-                .collect::<Result<_, _>>()?;
-            if !external.contains(&true) {
-                session.connection.execute_batch(sql)?;
-            }
-            for object in dropped {
-                session.forget_object(object)?;
-            }
-            Ok(())
-        })?;
-        self.catalog_changed();
-        Ok(Outcome::done(Tag::plain(tag)))
-    }
-
-    fn is_external(&self, schema: &str) -> Result<bool, WarehouseError> {
-        let sql = "SELECT count(*) FROM weir_catalog.external_schemas WHERE schema_name = ?";
-        Ok(self.connection.query_row(sql, [schema], |row| row.get::<_, i64>(0))? > 0)
-    }
-
-    fn is_streaming(&self, name: &Name) -> Result<bool, WarehouseError> {
-        let sql = "SELECT count(*) FROM weir_catalog.streaming_views WHERE view_name = ? AND schema_name = coalesce(?, schema_name)";
-        Ok(self.connection.query_row(sql, duckdb::params![name.name, name.schema], |row| row.get::<_, i64>(0))? > 0)
-    }
-
-    fn check_drop(&self, object: &Dropped) -> Result<(), WarehouseError> {
-        let wrong = |message: String| WarehouseError::Engine { kind: EngineFailure::MissingRelation, message };
-        match object {
-            Dropped::Relation(name) if self.is_streaming(name)? => {
-                Err(wrong(format!("\"{name}\" is a materialized view: use DROP MATERIALIZED VIEW")))
-            }
-            Dropped::StreamingView(name) if !self.is_streaming(name)? => {
-                let any = self.exists(name.schema.as_deref().unwrap_or("public"), &name.name)?;
-                if any { Err(wrong(format!("\"{name}\" is no materialized view"))) } else { Ok(()) }
-            }
-            Dropped::Schema(name) if name.starts_with("weir_") || name == "main" => {
-                Err(wrong(format!("schema \"{name}\" does not exist")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn forget_object(&self, object: &Dropped) -> Result<(), WarehouseError> {
-        match object {
-            Dropped::Relation(name) => self.forget(name.schema_or_default(), &name.name),
-            Dropped::StreamingView(name) => {
-                let schema = name.schema_or_default();
-                self.forget(schema, &name.name)?;
-                for table in ["streaming_views", "stream_positions"] {
-                    let sql = format!("DELETE FROM weir_catalog.{table} WHERE schema_name = ? AND view_name = ?");
-                    self.connection.execute(&sql, [schema, name.name.as_str()])?;
-                }
-                Ok(())
-            }
-            Dropped::Schema(name) => {
-                for table in ["tables", "columns", "streaming_views", "stream_positions", "external_schemas"] {
-                    let sql = format!("DELETE FROM weir_catalog.{table} WHERE schema_name = ?");
-                    self.connection.execute(&sql, [name])?;
-                }
-                Ok(())
-            }
-        }
-    }
-
     fn catalog_changed(&mut self) {
         self.names_of = 0;
         if self.transaction == Transaction::Open {
@@ -550,76 +330,10 @@ impl Session {
             self.shared.catalog_changed();
         }
     }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<Outcome, WarehouseError> {
-        let lower = value.to_lowercase();
-        let unsupported = || WarehouseError::unsupported(format!("parameter {name} with the value {value}"));
-        match name {
-            "search_path" => {
-                let schemas: Vec<&str> =
-                    lower.split(',').map(str::trim).filter(|s| !s.is_empty() && *s != "$user").collect();
-                if schemas.iter().any(|schema| schema.starts_with("weir_")) || schemas.is_empty() {
-                    return Err(unsupported());
-                }
-                self.connection.execute_batch(&format!("SET search_path = {}", literal(&schemas.join(","))))?;
-            }
-            "timezone" => {
-                if !["utc", "gmt", "default", "0"].contains(&lower.as_str()) {
-                    return Err(unsupported());
-                }
-            }
-            "client_encoding" => {
-                if !["utf8", "utf-8", "unicode"].contains(&lower.as_str()) {
-                    return Err(unsupported());
-                }
-            }
-            "datestyle" => {
-                if !lower.starts_with("iso") {
-                    return Err(unsupported());
-                }
-            }
-            "standard_conforming_strings" => {
-                if !["on", "true"].contains(&lower.as_str()) {
-                    return Err(unsupported());
-                }
-            }
-            "enable_case_sensitive_identifier" | "enable_case_sensitive_super_attribute" => {
-                if !["off", "false"].contains(&lower.as_str()) {
-                    return Err(unsupported());
-                }
-            }
-            // What a client tells of itself; nothing in the warehouse depends on it.
-            "application_name" | "extra_float_digits" | "client_min_messages" | "query_group" => {}
-            _ => return Err(WarehouseError::unsupported(format!("parameter {name}"))),
-        }
-        self.settings.insert(name.to_owned(), value.to_owned());
-        Ok(Outcome::done(Tag::plain("SET")))
-    }
-
-    fn discard(&mut self) {
-        let defaults = [
-            ("search_path", "public, analytics, staging"),
-            ("timezone", "UTC"),
-            ("client_encoding", "UTF8"),
-            ("datestyle", "ISO, MDY"),
-            ("server_version", "8.0.2"),
-            ("server_encoding", "UTF8"),
-            ("transaction_isolation", "snapshot"),
-            ("standard_conforming_strings", "on"),
-            ("extra_float_digits", "0"),
-            ("application_name", ""),
-            ("enable_case_sensitive_identifier", "off"),
-        ];
-        self.settings = defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    }
 }
 
 fn text_column(name: &str) -> Column {
     Column { name: name.to_lowercase(), kind: crate::outcome::Kind::Text }
-}
-
-fn duplicate(message: String) -> WarehouseError {
-    WarehouseError::Engine { kind: EngineFailure::Duplicate, message }
 }
 
 fn controls_transaction(piece: &Piece) -> bool {
