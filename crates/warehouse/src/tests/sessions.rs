@@ -143,3 +143,35 @@ fn other_sessions_know_a_column_of_super_once_it_is_committed() {
     first.run("COMMIT").unwrap();
     assert_eq!(rows(&mut second, "SELECT doc.a::int FROM t"), ["1"]);
 }
+
+/// The other process of the test below.
+#[test]
+#[ignore = "run by another test"]
+fn holds_a_file_until_its_input_ends() {
+    let Ok(path) = std::env::var("WEIR_TEST_HOLD") else { return };
+    let _warehouse = Warehouse::open(path.as_ref(), Options::default()).unwrap();
+    println!("held");
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn a_file_held_by_another_process_is_named_as_locked() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.duckdb");
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "tests::sessions::holds_a_file_until_its_input_ends"])
+        .env("WEIR_TEST_HOLD", &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.ends_with("held")));
+    assert!(matches!(Warehouse::open(&path, Options::default()), Err(WarehouseError::Locked { .. })));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    Warehouse::open(&path, Options::default()).unwrap();
+}
