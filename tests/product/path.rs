@@ -125,7 +125,7 @@ fn up_drains_when_it_is_interrupted_and_goes_on_where_it_stopped() {
     reconciled(&place);
 }
 
-/// The numbers of the real data, each exactly.
+/// The data set's own numbers, each exactly.
 #[test]
 fn the_real_data_is_in_the_star_schema_to_the_last_line() {
     let Some(file) = online_retail() else { return };
