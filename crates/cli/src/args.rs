@@ -78,6 +78,8 @@ pub enum Command {
     Sql(Sql),
     /// Compares the stream with every zone, by key and hash
     Reconcile,
+    /// Recomputes the curated tables from their histories and checks their invariants
+    Check,
     /// Explains an error code
     Explain(Explain),
 }

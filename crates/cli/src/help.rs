@@ -9,6 +9,7 @@ The whole path
   demo        Run the whole way in one process, offline     weir demo --rows 100000
   up          Run all services until Ctrl-C                 weir up --build-every 10s
   reconcile   Compare the stream with every zone            weir reconcile
+  check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod
   config      Show settings and where they come from        weir config show --resolved --origin
   explain     Explain an error code                         weir explain W4102

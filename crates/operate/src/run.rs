@@ -82,6 +82,14 @@ pub async fn build(site: &Site) -> Result<BuildReport, Diagnosed> {
     Ok(weir_curated::build(&site.project, &site.lake).await?)
 }
 
+/// Recomputes every curated table from its history; what differs or breaks an invariant is named.
+pub async fn check(
+    project: &weir_project::Project,
+    lake: &weir_lake::Lake,
+) -> Result<Vec<weir_curated::Violation>, Diagnosed> {
+    Ok(weir_curated::check(project, lake).await?)
+}
+
 /// Loads every published build that the warehouse does not have.
 pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>, Diagnosed> {
     let (project, lake) = (site.project.clone(), site.lake.root().to_owned());

@@ -37,6 +37,8 @@ pub async fn up(
     run::ensure_topics(site).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());
     let running = site.services.announce(&site.dir, port)?;
+    // A client that connects before the first build finds empty tables, not none.
+    double.session()?.run(&weir_warehouse::load::ddl::migrations(&site.project))?;
     let wire = tokio::spawn(weir_warehouse::wire::serve(
         double.clone(),
         listener,

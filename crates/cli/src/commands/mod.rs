@@ -1,6 +1,7 @@
 //! One file per command; each calls the rooms and prints what they say.
 
 mod build;
+mod check;
 mod config;
 mod demo;
 mod explain;
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Build(args) => build::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Sql(args) => sql::run(&global, args),
+        Command::Check => check::run(&global).await,
         Command::Reconcile => reconcile::run(&global).await,
         Command::Explain(args) => explain::run(&global, &args),
     }

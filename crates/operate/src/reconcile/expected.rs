@@ -56,7 +56,7 @@ impl ExpectedTable {
     /// Notes a change; false if it was known.
     fn observe(&mut self, change: &Change) -> bool {
         let identity = identity(&change.key, change.op, &change.order_key);
-        let row = change.row.as_ref().map(|row| fingerprint(row));
+        let row = change.row.as_ref().map(fingerprint);
         if self.changes.insert(identity, row).is_some() {
             return false;
         }
