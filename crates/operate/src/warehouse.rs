@@ -1,14 +1,11 @@
 //! Opens the embedded warehouse on a site: with the site's topics and schemas behind its streaming views.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use weir_core::diagnosis::Diagnosed;
-use weir_envelope::decode::Schemas;
-use weir_envelope::{Bounds, Reject};
 use weir_project::{Project, WarehouseTarget};
-use weir_stream::{Registry, StreamError};
-use weir_warehouse::mirror::decode::Decode;
+use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
 use weir_warehouse::{Options, Placeholders, Warehouse};
 
@@ -48,47 +45,5 @@ pub fn placeholders(site: &Site) -> Placeholders {
         iam_role: site.project.warehouse.iam_role.clone(),
         brokers: site.services.connection.brokers().to_owned(),
         auth: site.project.warehouse.auth.as_str().to_owned(),
-    }
-}
-
-/// Decodes records for the warehouse's function with the schemas of the registry.
-struct RegistryDecode {
-    registry: Registry,
-    schemas: RwLock<Schemas>,
-}
-
-impl RegistryDecode {
-    fn new(registry: Registry) -> Self {
-        Self { registry, schemas: RwLock::new(Schemas::new(Bounds::default())) }
-    }
-
-    /// Asks the registry for the ids that are not known yet. An outage is an error; "no such schema" is an answer.
-    fn learn(&self, ids: Vec<u32>) -> Result<(), StreamError> {
-        for id in ids {
-            let answer = match self.registry.schema(id) {
-                Ok(text) => Some(text),
-                Err(StreamError::UnknownSchema { .. }) => None,
-                Err(error) => return Err(error),
-            };
-            // A panic elsewhere leaves the map whole: entries are only ever added.
-            let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
-            if answer.is_none_or(|text| schemas.add(id, &text).is_err()) {
-                schemas.refuse(id, Reject::UnknownSchema(id));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Decode for RegistryDecode {
-    fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let needed = self.schemas.read().unwrap_or_else(PoisonError::into_inner).needed([value]);
-        self.learn(needed)?;
-        let mut out = Vec::new();
-        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        match schemas.cdc_json(value, &mut out) {
-            Ok(()) => Ok(String::from_utf8(out).ok()),
-            Err(_) => Ok(None),
-        }
     }
 }
