@@ -1,7 +1,7 @@
 //! The whole product from outside, in one test binary: each heavy binary costs seconds to link.
 //!
 //! In: the binary `weir`, the repository's files, and the real parts that this machine has.
-//! Never: a call into a crate of the path; what a user cannot reach is tested beside its code.
+//! Never: a call into a stage; what a user cannot reach is tested beside its code.
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
 mod docs;
@@ -10,4 +10,5 @@ mod kill;
 mod path;
 mod place;
 mod readers;
+mod star;
 mod tidy;
