@@ -164,6 +164,15 @@ fn collate(tokens: &[&Token], at: usize) -> Option<usize> {
     if is(tokens[first], "pg_catalog") { Some(first + 3) } else { Some(first + 1) }
 }
 
+/// Takes back the text literal, quotes included, that was written last.
+fn take_text(out: &mut String) -> Option<String> {
+    let open = out.trim_end().strip_suffix('\'')?;
+    let start = open.rfind('\'')?;
+    let text = out.trim_end()[start..].to_owned();
+    out.truncate(start);
+    Some(text)
+}
+
 /// Types that only PostgreSQL knows become the engine's, or go.
 fn cast(tokens: &[&Token], at: usize, out: &mut String) -> usize {
     let mut next = at + 1;
@@ -173,17 +182,19 @@ fn cast(tokens: &[&Token], at: usize, out: &mut String) -> usize {
     let Some(Token::Word(word)) = tokens.get(next).copied() else { return next };
     next += 1;
     match word.value.to_lowercase().as_str() {
+        // A name is looked up; a number stays itself.
         "regclass" => {
-            // A name is looked up; a number stays itself.
-            let trimmed = out.trim_end();
-            if let Some(open) = trimmed.strip_suffix('\'') {
-                let start = open.rfind('\'').unwrap_or(0);
-                let name = trimmed[start..].to_owned();
-                out.truncate(start);
+            if let Some(name) = take_text(out) {
                 out.push_str(&format!("weir_pg.to_regclass({name})"));
             }
         }
-        "regtype" | "regproc" | "regprocedure" | "regnamespace" | "regrole" | "int2vector" | "oidvector" => {}
+        "regtype" => {
+            if let Some(name) = take_text(out) {
+                let bare = name.replace("'pg_catalog.", "'");
+                out.push_str(&format!("(SELECT max(oid) FROM weir_pg.pg_type WHERE typname = {bare})"));
+            }
+        }
+        "regproc" | "regprocedure" | "regnamespace" | "regrole" | "int2vector" | "oidvector" => {}
         "oid" | "xid" => out.push_str("::BIGINT"),
         "name" | "text" | "char" | "\"char\"" => out.push_str("::VARCHAR"),
         other => {
@@ -210,6 +221,12 @@ mod tests {
         let text = "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c \
                     WHERE c.relname OPERATOR(pg_catalog.~) '^(x)$' COLLATE pg_catalog.default AND c.oid = 'a.b'::regclass";
         insta::assert_snapshot!(rewritten(text), @"SELECT c.oid FROM weir_pg.pg_class c WHERE c.relname  ~  '^(x)$'  AND c.oid = weir_pg.to_regclass('a.b')");
+    }
+
+    #[test]
+    fn the_name_of_a_type_is_looked_up() {
+        let text = "SELECT 1 FROM pg_catalog.pg_proc p WHERE p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype";
+        insta::assert_snapshot!(rewritten(text), @"SELECT 1 FROM weir_pg.pg_proc p WHERE p.prorettype = (SELECT max(oid) FROM weir_pg.pg_type WHERE typname = 'trigger')");
     }
 
     #[test]
