@@ -130,8 +130,8 @@ mod tests {
         listing.row([json!("landing"), json!(1_234_567)]);
         listing.row([json!("a, \"b\""), json!(null)]);
         insta::assert_snapshot!(listing.table(), @r#"
-        zone         rows
-        landing 1,234,567
+        zone          rows
+        landing  1,234,567
         a, "b"
         "#);
         insta::assert_snapshot!(listing.csv().expect("CSV"), @r#"
