@@ -7,8 +7,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
-/// Every failpoint of the product, in the order of the path. A name used but not listed here panics in
-/// tests; a listed name without a kill test fails the build.
+/// Every failpoint of the product, in the order of the path. The repository's own tests compare this list
+/// with the code, and kill a run at each name.
 pub const NAMES: &[&str] = &[
     "replay.produced",
     "landing.polled",
@@ -59,7 +59,6 @@ pub fn hit(name: &'static str) {
             }
         }
     }
-    debug_assert!(NAMES.contains(&name), "failpoint `{name}` is not listed");
 }
 
 fn arm() {

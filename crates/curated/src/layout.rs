@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use weir_core::column::ColumnType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use weir_core::name::ModelName;
+pub use weir_lake::{arrow_type, timestamp};
 use weir_project::{Model, ModelKind, Scd};
 
 /// Operation of a history row; a row that the model's WHERE leaves out is a delete.
@@ -23,28 +23,6 @@ pub const BUCKET: &str = "_bucket";
 pub const DIMENSION_TAIL: [&str; 4] = ["effective_from", "effective_to", "is_current", "is_inferred"];
 /// The column that ends a fact.
 pub const EVENT_TIME: &str = "event_time";
-
-/// Timestamps are UTC microseconds everywhere.
-pub fn timestamp() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-/// How a declared type is stored.
-pub fn arrow_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Bit => DataType::Boolean,
-        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
-        ColumnType::Int => DataType::Int32,
-        ColumnType::BigInt => DataType::Int64,
-        ColumnType::Real => DataType::Float32,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
-        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => timestamp(),
-        ColumnType::VarBinary { .. } => DataType::Binary,
-    }
-}
 
 fn field(name: impl AsRef<str>, kind: DataType) -> Field {
     Field::new(name.as_ref(), kind, true)

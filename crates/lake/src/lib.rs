@@ -46,7 +46,7 @@ pub use lake::{Lake, Options};
 pub use log::CommitInfo;
 pub use object_store::ObjectStore;
 pub use read::Batches;
-pub use schema::{align_batch, union};
+pub use schema::{align_batch, arrow_type, timestamp, union};
 pub use table::Table;
 
 /// Tag of a data file: smallest `_order_key` in it, hexadecimal.

@@ -7,8 +7,31 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, Tim
 use arrow::error::ArrowError;
 use deltalake::kernel::StructField;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use weir_core::column::ColumnType;
 
 use crate::error::LakeError;
+
+/// Timestamps are UTC microseconds in every zone.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// How every zone stores a column of a declared type.
+pub fn arrow_type(kind: ColumnType) -> DataType {
+    match kind {
+        ColumnType::Bit => DataType::Boolean,
+        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
+        ColumnType::Int => DataType::Int32,
+        ColumnType::BigInt => DataType::Int64,
+        ColumnType::Real => DataType::Float32,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
+        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => timestamp(),
+        ColumnType::VarBinary { .. } => DataType::Binary,
+    }
+}
 
 /// The schema as a Delta table keeps it: every column nullable, timestamps in UTC microseconds, no
 /// metadata, one string and one binary type.
@@ -22,7 +45,7 @@ fn normal_field(field: &FieldRef) -> Field {
 
 fn normal_type(kind: &DataType) -> DataType {
     match kind {
-        DataType::Timestamp(_, _) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::Timestamp(_, _) => timestamp(),
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::Date64 => DataType::Date32,

@@ -6,29 +6,29 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use weir_core::name::TableName;
 use weir_envelope::{Reject, frame};
+use weir_lake::timestamp;
 use weir_stream::deadletter::DeadLetter;
 
 use crate::batch::Polled;
 
 /// Columns of a dead letter table.
 pub fn schema() -> Schema {
-    let at = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let column = |name: &str, kind| Field::new(name, kind, true);
     Schema::new(vec![
         column("topic", DataType::Utf8),
         column("partition", DataType::Int32),
         column("offset", DataType::Int64),
-        column("timestamp", at()),
+        column("timestamp", timestamp()),
         column("key", DataType::Binary),
         column("value", DataType::Binary),
         column("headers", DataType::Utf8),
         column("reason", DataType::Utf8),
         column("schema_id", DataType::Int64),
-        column("_ingested_at", at()),
+        column("_ingested_at", timestamp()),
     ])
 }
 

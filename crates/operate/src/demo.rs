@@ -8,6 +8,7 @@ use serde::Serialize;
 use weir_core::diagnosis::Diagnosed;
 use weir_landing::Until;
 use weir_source::Source;
+use weir_staging::Stager;
 use weir_warehouse::Warehouse;
 
 use crate::counts::{ZoneCount, counts};
@@ -62,7 +63,7 @@ pub async fn demo(
     clock.end("landing", landed.iter().map(|(_, landed)| landed.counts.received).sum());
 
     clock.begin("staging", None);
-    let staged = run::stage(site).await?;
+    let staged = run::stage(site, &mut Stager::default()).await?;
     clock.end("staging", staged.iter().map(|(_, staged)| staged.counts.read).sum());
 
     clock.begin("curated", None);

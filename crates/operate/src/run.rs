@@ -11,7 +11,7 @@ use weir_curated::BuildReport;
 use weir_landing::{Landed, Until};
 use weir_source::Source;
 use weir_source::replay::{self, Options, Target};
-use weir_staging::Staged;
+use weir_staging::{Staged, Stager};
 use weir_stream::Consumer;
 use weir_warehouse::Warehouse;
 use weir_warehouse::load::{self, Loaded};
@@ -72,9 +72,9 @@ pub async fn land(site: &Site, until: &Until) -> Result<Vec<(TableName, Landed)>
     Ok(landed)
 }
 
-/// Stages what has landed.
-pub async fn stage(site: &Site) -> Result<Vec<(TableName, Staged)>, Diagnosed> {
-    Ok(weir_staging::stage(&site.project, &site.lake).await?)
+/// Stages what has landed. A `stager` that is kept remembers the values that others refer to.
+pub async fn stage(site: &Site, stager: &mut Stager) -> Result<Vec<(TableName, Staged)>, Diagnosed> {
+    Ok(stager.run(&site.project, &site.lake).await?)
 }
 
 /// Builds and publishes what was staged.

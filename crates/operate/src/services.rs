@@ -76,11 +76,6 @@ impl Services {
         })
     }
 
-    /// True when this process runs the broker.
-    pub const fn is_host(&self) -> bool {
-        self.broker.is_some()
-    }
-
     /// Flushes and stops what this process runs.
     pub async fn stop(self) -> Result<(), Diagnosed> {
         if let Some(registry) = self.embedded_registry {

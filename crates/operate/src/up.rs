@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_core::diagnosis::Diagnosed;
 use weir_landing::Until;
+use weir_staging::Stager;
 use weir_warehouse::mirror::{self, Mirrors};
 use weir_warehouse::{Users, Warehouse};
 
@@ -72,13 +73,14 @@ async fn builds(
 ) -> Result<(), Diagnosed> {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut stager = Stager::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
         let built = async {
-            run::stage(site).await?;
+            run::stage(site, &mut stager).await?;
             let report = run::build(site).await?;
             run::load(site, warehouse).await?;
             Ok::<_, Diagnosed>(report)

@@ -8,6 +8,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use weir_core::column::Column;
+use weir_lake::arrow_type;
 
 /// Landing rows, flattened, in the types in which they landed.
 #[derive(Debug, Clone)]
@@ -38,8 +39,7 @@ pub fn weir_fields() -> Vec<Field> {
 
 /// Columns of a staging table.
 pub fn staging_schema(columns: &[Column]) -> Schema {
-    let typed =
-        columns.iter().map(|column| Field::new(column.name.as_str(), crate::typed::arrow_type(column.kind), true));
+    let typed = columns.iter().map(|column| Field::new(column.name.as_str(), arrow_type(column.kind), true));
     Schema::new(typed.chain(weir_fields()).collect::<Vec<_>>())
 }
 
@@ -64,7 +64,7 @@ pub fn flatten(batch: &RecordBatch, columns: &[Column]) -> Result<Flat, ArrowErr
             (Some(old), Some(new)) => zip(&deletes, &cast(&old, new.data_type())?, &new),
             (None, Some(new)) => zip(&deletes, &new_null_array(new.data_type(), rows), &new),
             (Some(old), None) => zip(&deletes, &old, &new_null_array(old.data_type(), rows)),
-            (None, None) => Ok(new_null_array(&crate::typed::arrow_type(wanted.kind), rows)),
+            (None, None) => Ok(new_null_array(&arrow_type(wanted.kind), rows)),
         }
     };
     let columns = columns.iter().map(flat).collect::<Result<Vec<_>, _>>()?;

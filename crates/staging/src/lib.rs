@@ -27,8 +27,7 @@ mod value;
 
 pub use counts::RuleCount;
 pub use error::StagingError;
-pub use run::{Staged, Stager, stage};
-pub use typed::arrow_type;
+pub use run::{Staged, Stager};
 
 #[cfg(test)]
 mod tests;

@@ -52,11 +52,6 @@ pub struct Staged {
     pub version: Option<i64>,
 }
 
-/// Stages every table once, in declared order, then derives `quality/metrics`.
-pub async fn stage(project: &Project, lake: &Lake) -> Result<Vec<(TableName, Staged)>, StagingError> {
-    Stager::default().run(project, lake).await
-}
-
 /// Stages again and again, and remembers referenced values between runs.
 #[derive(Debug, Default)]
 pub struct Stager {

@@ -1,31 +1,13 @@
-//! Contract types: the Arrow type of a column, and bringing what landed into it without losing a digit.
+//! Contract types: bringing what landed into the type of its column without losing a digit.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, StringArray};
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use weir_core::column::{Column, ColumnType};
-
-/// The Arrow type of a contract column in staging and quarantine.
-pub fn arrow_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Bit => DataType::Boolean,
-        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
-        ColumnType::Int => DataType::Int32,
-        ColumnType::BigInt => DataType::Int64,
-        ColumnType::Real => DataType::Float32,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
-        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-        }
-        ColumnType::VarBinary { .. } => DataType::Binary,
-    }
-}
+use weir_lake::arrow_type;
 
 /// A column in its contract type; rows whose value does not fit are NULL and named.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_operate::{Site, run, warehouse};
+use weir_staging::Stager;
 
 use super::site;
 use crate::args::{Build, Global, Upto};
@@ -22,7 +23,7 @@ pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
 
 async fn build(site: &Site, upto: Upto) -> Result<Listing, Failure> {
     let mut listing = Listing::new(["zone", "table", "read", "written", "removed", "set aside"]);
-    for (table, staged) in run::stage(site).await? {
+    for (table, staged) in run::stage(site, &mut Stager::default()).await? {
         let counts = staged.counts;
         listing.row([
             json!("staging"),

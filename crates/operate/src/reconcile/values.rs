@@ -6,11 +6,12 @@ use arrow::array::{
     Array, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
     Int16Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, StructArray, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use weir_core::column::{Column, ColumnType};
 use weir_core::value::{Row, Value};
 use weir_envelope::values;
+use weir_lake::arrow_type;
 
 /// A value; an Arrow type that Weir's tables never have is an error.
 pub fn value_at(array: &dyn Array, index: usize) -> Result<Value, String> {
@@ -22,48 +23,10 @@ pub fn row(columns: &[ArrayRef], index: usize) -> Result<Row, String> {
     columns.iter().map(|column| value_at(column.as_ref(), index)).collect()
 }
 
-/// A row image in contract order; a column that the writer did not have yet is NULL.
+/// A row image in contract order and types; a change without one is an error.
 pub fn image_row(columns: &[Column], image: &StructArray, index: usize) -> Result<Row, String> {
-    if image.is_null(index) {
-        return Err("a change without its row image".to_owned());
-    }
-    columns
-        .iter()
-        .map(|column| match image.column_by_name(column.name.as_str()) {
-            Some(array) => Ok(settled(value_at(array.as_ref(), index)?, column.kind)),
-            None => Ok(Value::Null),
-        })
-        .collect()
-}
-
-/// A value as its column's type has it: landing keeps `datetimeoffset` as the text that came.
-fn settled(value: Value, kind: ColumnType) -> Value {
-    match (kind, value) {
-        (ColumnType::DateTimeOffset, Value::Text(text)) => match chrono::DateTime::parse_from_rfc3339(&text) {
-            Ok(at) => Value::Timestamp(at.timestamp_micros()),
-            Err(_) => Value::Text(text),
-        },
-        (_, value) => value,
-    }
-}
-
-/// How staging types a column.
-fn arrow_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Bit => DataType::Boolean,
-        ColumnType::TinyInt | ColumnType::SmallInt => DataType::Int16,
-        ColumnType::Int => DataType::Int32,
-        ColumnType::BigInt => DataType::Int64,
-        ColumnType::Real => DataType::Float32,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
-        ColumnType::Text { .. } | ColumnType::UniqueIdentifier => DataType::Utf8,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::DateTime2 { .. } | ColumnType::DateTimeOffset => {
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-        }
-        ColumnType::VarBinary { .. } => DataType::Binary,
-    }
+    let row = values::row_at(image, columns, index).map_err(|error| error.to_string())?;
+    row.ok_or_else(|| "a change without its row image".to_owned())
 }
 
 /// Rows in contract order as a batch typed as staging's.
