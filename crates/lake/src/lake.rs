@@ -119,6 +119,12 @@ impl Lake {
         Table::open(self, zone, name).await
     }
 
+    /// A table as it was at a version; none if nobody has made it. For reading only: a commit on it conflicts
+    /// with whatever came later. Its older files may have been vacuumed.
+    pub async fn table_at(&self, zone: Zone, name: &str, version: i64) -> Result<Option<Table>, LakeError> {
+        Table::open_at(self, zone, name, version).await
+    }
+
     /// Makes a table, or opens it if another writer was faster. `schema` is without partition columns.
     pub async fn create_table(
         &self,

@@ -59,6 +59,20 @@ impl Table {
         Self::of_state(lake.clone(), zone, name, log_store, state).await.map(Some)
     }
 
+    /// As [`Table::open`], at a version that was committed once.
+    pub(crate) async fn open_at(lake: &Lake, zone: Zone, name: &str, version: i64) -> Result<Option<Self>, LakeError> {
+        let full_name = format!("{zone}/{name}");
+        let log_store = log_store(lake, zone, name)?;
+        let number =
+            u64::try_from(version).map_err(|_| LakeError::Log { table: full_name.clone(), version, source: None })?;
+        if !log::exists(&log_store, &full_name).await? {
+            return Ok(None);
+        }
+        let state = DeltaTableState::try_new(&log_store, Some(number)).await;
+        let state = state.map_err(|e| LakeError::delta(&full_name, version, e))?;
+        Self::of_state(lake.clone(), zone, name, log_store, state).await.map(Some)
+    }
+
     pub(crate) async fn create(
         lake: &Lake,
         zone: Zone,
