@@ -114,6 +114,16 @@ pub enum CuratedError {
         /// What Arrow said.
         source: ArrowError,
     },
+    /// The columns of a query cannot be followed to its tables.
+    #[error("the columns of `{model}` in `{}` cannot be followed through {part}", path.display())]
+    Untraceable {
+        /// The model, or the table that is staged by the query.
+        model: ModelName,
+        /// Its SQL file.
+        path: PathBuf,
+        /// The part of the engine's plan.
+        part: String,
+    },
     /// A worker thread died.
     #[error("a worker that computed rows of `{model}` died")]
     Worker {
@@ -205,6 +215,12 @@ impl Diagnose for CuratedError {
                 "a stored file has other columns than the model declares, or values overflow a column",
                 "run `weir check`; the message's source names the column",
                 Retry::Never,
+            ),
+            Self::Untraceable { .. } => known(
+                "W6601",
+                "the query has a part whose output columns lineage cannot tell the inputs of",
+                "write the query with plain columns, joins, conditions and aggregates",
+                Retry::AfterConfiguration,
             ),
             Self::Worker { .. } => known(
                 "W6012",

@@ -27,6 +27,7 @@ mod index;
 pub mod invariant;
 mod key;
 pub mod layout;
+pub mod lineage;
 mod mention;
 mod publish;
 mod query;
