@@ -7,8 +7,10 @@
 mod docs;
 mod errors;
 mod kill;
+mod lineage;
 mod path;
 mod place;
 mod readers;
 mod star;
 mod tidy;
+mod trace;

@@ -80,6 +80,10 @@ pub enum Command {
     Reconcile,
     /// Recomputes the curated tables from their histories and checks their invariants
     Check,
+    /// Shows which columns a column comes from, or what is made of it
+    Lineage(Lineage),
+    /// Follows one key from the source's transaction to the star schema, and back from a fact
+    Trace(Trace),
     /// Explains an error code
     Explain(Explain),
 }
@@ -207,6 +211,32 @@ pub struct Serve {
 pub struct Sql {
     /// Statements, separated by `;`. Standard input when left out
     pub text: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Lineage {
+    /// Table or column, e.g. `analytics.fact_sales.amount`; schemas are `source` (or the source's own),
+    /// `topic`, `landing`, `staging`, `curated`, `analytics` and `mirror`
+    #[arg(value_name = "[SCHEMA.]TABLE[.COLUMN]")]
+    pub table: String,
+    /// Shows what is made of it instead
+    #[arg(long)]
+    pub downstream: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// Dimension or fact, e.g. `dim_customer`
+    pub table: String,
+    /// Business key: values in key order, or `column=value,..`
+    #[arg(required_unless_present = "surrogate", allow_negative_numbers = true)]
+    pub key: Vec<String>,
+    /// Follows the dimension's member with this surrogate key instead
+    #[arg(long, value_name = "N", conflicts_with = "key", allow_negative_numbers = true)]
+    pub surrogate: Option<i64>,
+    /// Keys of facts shown per version
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub facts: usize,
 }
 
 #[derive(Debug, Args)]

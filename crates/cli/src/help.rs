@@ -12,6 +12,8 @@ The whole path
   check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod
   config      Show settings and where they come from        weir config show --resolved --origin
+  lineage     Show where a column comes from                weir lineage fact_sales.amount
+  trace       Follow one key from source to star schema     weir trace dim_customer 17850
   explain     Explain an error code                         weir explain W4102
 Source
   replay      Send change events to the stream              weir replay simulate --seed 7

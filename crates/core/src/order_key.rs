@@ -151,6 +151,40 @@ impl From<PostgresPosition> for OrderKey {
     }
 }
 
+/// A source's position, read back from an order key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// SQL Server's.
+    SqlServer(SqlServerPosition),
+    /// PostgreSQL's.
+    Postgres(PostgresPosition),
+}
+
+impl OrderKey {
+    /// The position that an encoder of this module was given; none for other bytes. The encoders' lengths differ.
+    pub fn position(&self) -> Option<Position> {
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        let lsn = |bytes: &[u8]| bytes.try_into().ok().map(Lsn);
+        let bytes = self.as_bytes();
+        match bytes.len() {
+            16 => {
+                let (commit, change) = bytes.split_at(8);
+                Some(Position::Postgres(PostgresPosition { last_commit_lsn: number(commit)?, lsn: number(change)? }))
+            }
+            length @ (19 | 29) => {
+                let change_lsn = match (length, bytes[10]) {
+                    (29, 1) => Some(lsn(&bytes[11..21])?),
+                    (19, 2) => None,
+                    _ => return None,
+                };
+                let serial = number(&bytes[length - 8..])?;
+                Some(Position::SqlServer(SqlServerPosition { commit_lsn: lsn(&bytes[..10])?, change_lsn, serial }))
+            }
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -171,6 +205,13 @@ mod tests {
         #[test]
         fn order_keys_sort_as_positions_do(a in any_position(), b in any_position()) {
             prop_assert_eq!(a.cmp(&b), OrderKey::from(a).cmp(&OrderKey::from(b)));
+        }
+
+        #[test]
+        fn a_position_reads_back_from_its_order_key(a in any_position(), last_commit_lsn: u64, lsn: u64) {
+            prop_assert_eq!(OrderKey::from(a).position(), Some(Position::SqlServer(a)));
+            let b = PostgresPosition { last_commit_lsn, lsn };
+            prop_assert_eq!(OrderKey::from(b).position(), Some(Position::Postgres(b)));
         }
 
         #[test]

@@ -37,6 +37,7 @@ pub mod scd;
 mod table_commit;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 pub use build::build;
 pub use check::{Violation, check};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field};
 use deltalake::kernel::{Add, Remove};
+use weir_core::value::Value;
 use weir_core::zone::Hour;
 
 /// How a table's files are spread over folders; fixed when the table is made.
@@ -139,6 +140,25 @@ impl DataFile {
         sorted.get(at).is_some_and(|key| *key <= high.as_slice())
     }
 
+    /// Whether a row with this value in a column may be inside, as the file's statistics say.
+    /// True where they say nothing of the column.
+    pub fn may_hold(&self, column: &str, value: &Value) -> bool {
+        let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let bound = |of: &str| stats.as_ref()?.get(of)?.get(column).cloned();
+        let (Some(low), Some(high)) = (bound("minValues"), bound("maxValues")) else { return true };
+        match value {
+            Value::Int(value) => match (low.as_i64(), high.as_i64()) {
+                (Some(low), Some(high)) => (low..=high).contains(value),
+                _ => true,
+            },
+            Value::Text(value) => match (low.as_str(), high.as_str()) {
+                (Some(low), Some(high)) => (low..=high).contains(&value.as_str()),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     pub(crate) fn of_add(add: &Add) -> Option<Self> {
         let stats: Option<serde_json::Value> = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let rows = stats.as_ref().and_then(|stats| stats.get("numRecords")).and_then(serde_json::Value::as_u64);
@@ -219,6 +239,25 @@ mod tests {
         assert!(!tagged.may_hold_any(&[b"\x0a\x01", b"\x0a\x21"]));
         assert!(!tagged.may_hold_any(&[]));
         assert!(file(BTreeMap::new()).may_hold_any(&[]));
+    }
+
+    #[test]
+    fn a_file_is_passed_over_when_its_statistics_rule_a_value_out() {
+        let stats = r#"{"numRecords":2,"minValues":{"n":3,"t":"b"},"maxValues":{"n":7,"t":"d"}}"#;
+        let file = |stats: Option<&str>| DataFile {
+            path: "x".into(),
+            partition: Partition::None,
+            size: 1,
+            rows: 2,
+            modified: 0,
+            tags: BTreeMap::new(),
+            stats: stats.map(str::to_owned),
+        };
+        let known = file(Some(stats));
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert!(known.may_hold("n", &Value::Int(3)) && known.may_hold("t", &text("c")));
+        assert!(!known.may_hold("n", &Value::Int(8)) && !known.may_hold("t", &text("a")));
+        assert!(known.may_hold("other", &Value::Int(8)) && file(None).may_hold("n", &Value::Int(8)));
     }
 
     #[test]

@@ -52,6 +52,46 @@ pub enum OperateError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// Lineage was asked for a table that is not on the path.
+    #[error("`{asked}` names no table of the pipeline; there are {known}")]
+    UnknownTable {
+        /// What was asked for.
+        asked: String,
+        /// The tables there are.
+        known: String,
+    },
+    /// Lineage was asked for a column that a table lacks.
+    #[error("table `{table}` has no column `{column}`; it has {known}")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// The columns it has.
+        known: String,
+    },
+    /// A trace was asked for what is no dimension and no fact.
+    #[error("`{asked}` is no dimension and no fact; there are {known}")]
+    Untraced {
+        /// What was asked for.
+        asked: String,
+        /// The tables that can be traced.
+        known: String,
+    },
+    /// A trace was given a key that is none of its table's.
+    #[error("this is no key of `{table}`: {reason}")]
+    BadKey {
+        /// The table.
+        table: String,
+        /// What is wrong with it, without its value.
+        reason: String,
+    },
+    /// A trace found nothing.
+    #[error("the lake holds nothing of this key of `{table}`")]
+    UnknownKey {
+        /// The table.
+        table: String,
+    },
     /// A part of the path ended by a panic.
     #[error("a worker ended unexpectedly")]
     Worker {
@@ -93,6 +133,36 @@ impl Diagnose for OperateError {
                 "W9004",
                 "a table was changed by another program, or a type is not supported by the comparison",
                 "read the engine's own message below",
+                Retry::Never,
+            ),
+            Self::UnknownTable { .. } => (
+                "W9601",
+                "the table or its schema is misspelled, or belongs to another pipeline",
+                "write [SCHEMA.]TABLE[.COLUMN] with one of the tables listed, e.g. `staging.TABLE`",
+                Retry::AfterUsage,
+            ),
+            Self::UnknownColumn { .. } => (
+                "W9602",
+                "the column is misspelled, or belongs to another table",
+                "name one of the columns listed, or leave the column out to see all",
+                Retry::AfterUsage,
+            ),
+            Self::Untraced { .. } => (
+                "W9603",
+                "the name is misspelled, or the table has no changes of its own, as a date dimension has none",
+                "name one of the tables listed",
+                Retry::AfterUsage,
+            ),
+            Self::BadKey { .. } => (
+                "W9604",
+                "a value is missing, is one too many, or is not of its column's type",
+                "give the values in the order of the model's `key`, or as `column=value,..`; texts as they are written",
+                Retry::AfterUsage,
+            ),
+            Self::UnknownKey { .. } => (
+                "W9605",
+                "the key never came, or its changes have not landed yet",
+                "check the key's spelling; `weir stream --once` lands what waits in the stream",
                 Retry::Never,
             ),
             Self::Worker { .. } => (

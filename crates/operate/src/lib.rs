@@ -10,11 +10,13 @@
 pub mod counts;
 pub mod demo;
 mod error;
+pub mod lineage;
 pub mod progress;
 pub mod reconcile;
 pub mod run;
 pub mod services;
 pub mod site;
+pub mod trace;
 pub mod up;
 pub mod warehouse;
 

@@ -5,12 +5,14 @@ mod check;
 mod config;
 mod demo;
 mod explain;
+mod lineage;
 mod reconcile;
 mod replay;
 mod serve;
 mod sql;
 mod stream;
 mod topic;
+mod trace;
 mod up;
 mod validate;
 
@@ -39,6 +41,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sql(args) => sql::run(&global, args),
         Command::Check => check::run(&global).await,
         Command::Reconcile => reconcile::run(&global).await,
+        Command::Lineage(args) => lineage::run(&global, &args).await,
+        Command::Trace(args) => trace::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, &args),
     }
 }

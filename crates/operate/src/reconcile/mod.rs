@@ -9,9 +9,9 @@ mod report;
 mod star;
 mod stream;
 mod tally;
-mod values;
+pub(crate) mod values;
 mod warehouse;
-mod zones;
+pub(crate) mod zones;
 
 use weir_core::diagnosis::Diagnosed;
 use weir_core::ledger::LedgerRecord;
