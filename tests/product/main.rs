@@ -11,6 +11,7 @@ mod lineage;
 mod path;
 mod place;
 mod readers;
+mod spark;
 mod star;
 mod tidy;
 mod trace;

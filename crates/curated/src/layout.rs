@@ -14,6 +14,8 @@ pub const OP: &str = "_op";
 pub const ORDER_KEY: &str = "_order_key";
 /// Commit time of a history row.
 pub const SOURCE_TS: &str = "_source_ts";
+/// Names of the output columns whose value a history row lacks, each with a comma behind it; null where it lacks none.
+pub const UNAVAILABLE: &str = "_unavailable";
 /// `u` or `d`, the last column of a change set.
 pub const CHANGE: &str = "_change";
 /// The partition column of bucketed tables.
@@ -41,6 +43,7 @@ pub fn history_name(model: &ModelName) -> String {
 pub fn history_schema(model: &Model) -> SchemaRef {
     let mut fields: Vec<Field> = model_fields(model).collect();
     fields.extend([field(OP, DataType::Utf8), field(ORDER_KEY, DataType::Binary), field(SOURCE_TS, timestamp())]);
+    fields.push(field(UNAVAILABLE, DataType::Utf8));
     Arc::new(Schema::new(fields))
 }
 

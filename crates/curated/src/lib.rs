@@ -38,6 +38,7 @@ mod table_commit;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+mod unavailable;
 
 pub use build::build;
 pub use check::{Violation, check};

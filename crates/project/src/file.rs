@@ -98,6 +98,9 @@ pub struct StagingFile {
     /// Most landing rows read for one commit, e.g. `200000`. Bounds memory.
     #[schemars(range(min = 1))]
     pub max_rows: Option<u32>,
+    /// What the connector sends in place of a large value that an update left alone: the same text as its
+    /// `unavailable.value.placeholder`.
+    pub unavailable_value: Option<String>,
 }
 
 /// `curated:`

@@ -2,6 +2,8 @@
 
 mod fixture;
 mod hard_cases;
+mod histories;
+mod published;
 mod pure;
 mod reference;
 mod speed;
