@@ -2,7 +2,7 @@
 //! arrival of its own, cut into several builds, some of them delivered more than once. A lot is a function of its
 //! number, so a failure names (kind, number): it becomes a test here that calls [`holds`] with them.
 //!
-//! `WEIR_HISTORIES` says how many histories of each kind run, 2,000 by default; `./dev properties N` sets it.
+//! `WEIR_HISTORIES` says how many histories of each kind run, 1,000 by default; `./dev properties N` sets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -218,7 +218,7 @@ fn same(what: &str, place: &str, models: &[Model], changes: &[Change], found: &T
 async fn run(kind: Kind) {
     let wanted: u64 = match std::env::var("WEIR_HISTORIES") {
         Ok(text) => text.parse().expect("WEIR_HISTORIES is a number"),
-        Err(_) => 2_000,
+        Err(_) => 1_000,
     };
     for number in 0..wanted.div_ceil(KEYS) {
         holds(kind, number, KEYS).await;
