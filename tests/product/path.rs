@@ -112,6 +112,31 @@ fn the_demo_ends_without_a_difference() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the demo leaves files where it was called");
 }
 
+/// A kept folder is named once, and every command finds pipeline, stream, lake and warehouse in it.
+#[test]
+fn every_command_works_on_a_kept_folder_without_more_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = |args: &[&str]| Weir::new(args).dir(folder.path()).run().expect_code(0).stdout;
+    weir(&["demo", "--rows", "3000", "--keep", "shop"]);
+    assert!(folder.path().join("shop/lake/landing/customer/_delta_log").is_dir());
+
+    let on_it = |args: &[&str]| weir(&[&["-d", "shop", "-o", "csv"], args].concat());
+    let compared = on_it(&["reconcile"]);
+    for zone in ["landing", "staging", "curated", "warehouse", "mirrors"] {
+        assert!(compared.lines().any(|line| line.starts_with(zone)), "{zone} was not compared:\n{compared}");
+    }
+    assert_eq!(on_it(&["check"]).lines().count(), 1, "a header, and nothing is broken");
+    for line in on_it(&["build"]).lines().skip(1) {
+        let read = line.split(',').nth(2);
+        assert_eq!(read, Some("0"), "a build of what is built reads nothing: {line}");
+    }
+    let facts = on_it(&["sql", "select count(*) from analytics.fact_sales"]);
+    assert_ne!(facts.lines().nth(1), Some("0"), "{facts}");
+    weir(&["-d", "shop", "-p", "shop/pipeline", "check"]);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["shop"], "a command worked somewhere else");
+}
+
 #[test]
 fn up_drains_when_it_is_interrupted_and_goes_on_where_it_stopped() {
     let place = Place::reference();

@@ -23,13 +23,6 @@ impl Place {
         Self::with("pipelines/retail")
     }
 
-    /// A copy of all that stands here, to go on from on its own. Nothing may run here meanwhile.
-    pub fn twin(&self) -> Self {
-        let twin = Self { folder: tempfile::tempdir().unwrap() };
-        copy_all(self.path(), twin.path(), &|_| true);
-        twin
-    }
-
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -43,9 +36,9 @@ impl Place {
         self.path().join("parts")
     }
 
-    /// The lake that `weir` makes for the environment dev.
+    /// The lake, which every command makes and finds there.
     pub fn lake(&self) -> PathBuf {
-        self.pipeline().join(".weir/lake")
+        self.parts().join("lake")
     }
 
     /// Writes a file of the pipeline anew, changed by `edit`.
@@ -97,7 +90,7 @@ impl Place {
     /// Names of all files below the lake.
     pub fn lake_files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        let mut folders = vec![self.lake(), self.parts().join("lake")];
+        let mut folders = vec![self.lake()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.unwrap().path();
@@ -115,19 +108,15 @@ pub fn text(value: &Value) -> String {
 
 /// Copies a folder with everything in it, but not what Weir keeps in `.weir`.
 pub fn copy(from: &Path, to: &Path) {
-    copy_all(from, to, &|name| name != ".weir");
-}
-
-fn copy_all(from: &Path, to: &Path, wanted: &dyn Fn(&std::ffi::OsStr) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        if !wanted(&entry.file_name()) {
+        if entry.file_name() == ".weir" {
             continue;
         }
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &target, wanted);
+            copy(&entry.path(), &target);
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }

@@ -108,7 +108,7 @@ fn a_foreign_kafka_client_lists_produces_and_consumes() {
     let (_running, said) = up(&place);
     let kafka = |args: &[&str]| {
         let mut call = reader("kafka.py")?;
-        call.arg(said["brokers"].as_str().unwrap()).args(args);
+        call.arg(said["stream"]["brokers"].as_str().unwrap()).args(args);
         Some(read_json(call))
     };
     let Some(listed) = kafka(&["list"]) else { return };

@@ -20,9 +20,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Folder of the pipeline: the one that holds `weir.yaml`
-    #[arg(short = 'p', long, global = true, value_name = "DIR", env = "WEIR_PROJECT", default_value = ".")]
-    pub project: PathBuf,
+    /// Folder of the pipeline: the one that holds `weir.yaml`. Left out: the pipeline that `demo --keep` left
+    /// in `--dir`, else the current folder
+    #[arg(short = 'p', long, global = true, value_name = "DIR", env = "WEIR_PROJECT")]
+    pub project: Option<PathBuf>,
     /// Environment: `environments/<ENV>.yaml` of the pipeline
     #[arg(short = 'e', long, global = true, value_name = "ENV", env = "WEIR_ENV", default_value = "dev")]
     pub env: String,
@@ -72,12 +73,16 @@ pub enum Command {
     Stream(Stream),
     /// Builds staging, curated and the warehouse from what is new
     Build(Build),
+    /// Says what a build would do, why, and how much it would read
+    Plan(Part),
     /// Serves the warehouse on the Postgres wire until Ctrl-C
     Serve(Serve),
     /// Runs SQL on the warehouse
     Sql(Sql),
     /// Compares the stream with every zone, by key and hash
     Reconcile,
+    /// Runs the models' unit tests, offline
+    Test(Part),
     /// Recomputes the curated tables from their histories and checks their invariants
     Check,
     /// Shows which columns a column comes from, or what is made of it
@@ -187,6 +192,17 @@ pub struct Build {
     /// Builds no further than this zone
     #[arg(long, value_enum, default_value_t = Upto::Warehouse)]
     pub upto: Upto,
+    #[command(flatten)]
+    pub part: Part,
+}
+
+/// A part of the pipeline.
+#[derive(Debug, Args)]
+pub struct Part {
+    /// Tables and models: `x`, `+x` with all that it is made from, `x+` with all that is made from it; a space
+    /// between two selects both, a comma what both have in common
+    #[arg(long, value_name = "EXPR", num_args = 1.., value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub select: Vec<String>,
 }
 
 /// Where a build stops.

@@ -11,6 +11,7 @@ The whole path
   reconcile   Compare the stream with every zone            weir reconcile
   check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod
+  test        Run the models' unit tests, offline           weir test
   config      Show settings and where they come from        weir config show --resolved --origin
   lineage     Show where a column comes from                weir lineage fact_sales.amount
   trace       Follow one key from source to star schema     weir trace dim_customer 17850
@@ -22,6 +23,7 @@ Stream
 Landing
   stream      Move the stream into the landing zone         weir stream --once
 Staging, curated
+  plan        Say what a build would do, and why            weir plan --select +dim_customer+
   build       Build the zones from what is new              weir build --upto curated
 Warehouse
   serve       Serve the warehouse on the Postgres wire      weir serve --port 5439

@@ -1,7 +1,7 @@
 //! Data on standard output in one of three forms; everything else on standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place of the product that prints")]
 
-use std::io::Write;
+use std::io::{BufWriter, Stdout, Write};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -64,8 +64,14 @@ impl Listing {
     }
 
     fn csv(&self) -> anyhow::Result<String> {
+        self.csv_rows(true)
+    }
+
+    fn csv_rows(&self, header: bool) -> anyhow::Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&self.columns)?;
+        if header {
+            writer.write_record(&self.columns)?;
+        }
         for row in &self.rows {
             writer.write_record(row.iter().map(|cell| match cell {
                 Value::Null => String::new(),
@@ -74,7 +80,7 @@ impl Listing {
             }))?;
         }
         let bytes = writer.into_inner().context("cannot write CSV")?;
-        Ok(String::from_utf8(bytes)?.trim_end().to_owned())
+        Ok(String::from_utf8(bytes)?.trim_end_matches('\n').to_owned())
     }
 
     /// Prints as asked.
@@ -86,6 +92,77 @@ impl Listing {
         };
         line(&text)
     }
+}
+
+/// Rows of a result, printed as they come. A table alone is held until its end: its columns are as wide as their
+/// widest cell.
+pub struct Rows {
+    listing: Listing,
+    format: Format,
+    printed: bool,
+    out: BufWriter<Stdout>,
+    /// What the first failed print said; a reader that went away is none.
+    failed: Option<anyhow::Error>,
+}
+
+impl Rows {
+    /// A result with these columns.
+    pub fn new(columns: impl IntoIterator<Item = String>, format: Format) -> Self {
+        let listing = Listing::new(columns).of_data();
+        let mut rows = Self { listing, format, printed: false, out: BufWriter::new(std::io::stdout()), failed: None };
+        match format {
+            Format::Table => {}
+            Format::Json => rows.put(|_| Ok("[".to_owned())),
+            Format::Csv => rows.put(|listing| Ok(listing.csv()? + "\n")),
+        }
+        rows
+    }
+
+    /// Prints a row, as long as the columns.
+    pub fn row(&mut self, cells: Vec<Value>) {
+        self.listing.row(cells);
+        if self.format == Format::Table {
+            return;
+        }
+        let (format, first) = (self.format, !std::mem::replace(&mut self.printed, true));
+        self.put(|listing| match format {
+            Format::Json => {
+                let row = listing.json()?;
+                let row = row.trim_start_matches('[').trim_end_matches(']').trim_end();
+                Ok(format!("{}{row}", if first { "" } else { "," }))
+            }
+            _ => Ok(listing.csv_rows(false)? + "\n"),
+        });
+        self.listing.rows.clear();
+    }
+
+    /// Prints what is left.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let (format, printed) = (self.format, self.printed);
+        self.put(|listing| match format {
+            Format::Table => Ok(listing.table() + "\n"),
+            Format::Json => Ok(if printed { "\n]\n" } else { "]\n" }.to_owned()),
+            Format::Csv => Ok(String::new()),
+        });
+        if self.failed.is_none() {
+            self.failed = broken(self.out.flush());
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn put(&mut self, text: impl FnOnce(&Listing) -> anyhow::Result<String>) {
+        if self.failed.is_some() {
+            return;
+        }
+        match text(&self.listing) {
+            Ok(text) => self.failed = broken(self.out.write_all(text.as_bytes())),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+}
+
+fn broken(written: std::io::Result<()>) -> Option<anyhow::Error> {
+    written.err().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe).map(anyhow::Error::from)
 }
 
 /// Prints a line of data. A reader that went away ends the output, not the program.

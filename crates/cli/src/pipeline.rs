@@ -7,10 +7,13 @@ use include_dir::{Dir, include_dir};
 
 static PIPELINES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../pipelines");
 
+/// Where [`unpack`] writes the pipeline, below the folder of the embedded parts.
+pub const FOLDER: &str = "pipeline";
+
 /// Writes the reference pipeline below `dir` and says where it is.
 pub fn unpack(dir: &Path) -> anyhow::Result<PathBuf> {
     let pipeline = PIPELINES.dirs().next().context("the binary holds no pipeline")?;
-    let target = dir.join("pipeline");
+    let target = dir.join(FOLDER);
     write(pipeline, pipeline.path(), &target)?;
     Ok(target)
 }

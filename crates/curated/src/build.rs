@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use weir_core::name::ModelName;
 use weir_lake::{Lake, Table};
-use weir_project::{ModelKind, Project};
+use weir_project::{ModelKind, Project, Selection};
 
 use crate::error::CuratedError;
 use crate::history::{self, Taken};
@@ -28,11 +28,27 @@ pub async fn build(project: &Project, lake: &Lake) -> Result<BuildReport, Curate
     build_in(&Room::new(project, lake)).await
 }
 
+/// As [`build`], but only the selected models take in new staging rows.
+///
+/// The publication still names every table and is whole: a dimension that is not selected gets the inferred members
+/// that a selected fact needs, and a fact that is not selected is pointed anew where versions have changed.
+#[tracing::instrument(name = "curated.build", skip_all, fields(stage = "curated"))]
+pub async fn build_selected(
+    project: &Project,
+    lake: &Lake,
+    selection: &Selection,
+) -> Result<BuildReport, CuratedError> {
+    build_in(&Room::new(project, lake).only(selection)).await
+}
+
 pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
     let mut histories: BTreeMap<ModelName, Table> = BTreeMap::new();
     let mut taken: BTreeMap<ModelName, Taken> = BTreeMap::new();
     for model in room.models.iter().filter(|model| model.source.is_some()) {
-        let (table, counts) = history::append(room, model).await?;
+        let (table, counts) = match room.takes(model) {
+            true => history::append(room, model).await?,
+            false => (room.history(model).await?, Taken::default()),
+        };
         histories.insert(model.name.clone(), table);
         taken.insert(model.name.clone(), counts);
     }

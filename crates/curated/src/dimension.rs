@@ -16,7 +16,6 @@ use crate::invariant::{Broken, contiguous};
 use crate::key::row_at;
 use crate::layout::{dimension_columns, table_schema};
 use crate::scd::{BEGINNING, OPEN, version_key, versions};
-use crate::unavailable::resolved;
 
 /// Rows that a dimension must hold for some keys, and which invariant they break, if any.
 pub struct Wanted {
@@ -30,7 +29,6 @@ pub struct Wanted {
 /// that has no version.
 pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> Result<Wanted, ArrowError> {
     let deletes = deletes(model);
-    let history = &resolved(model, history)?;
     let changes = Changes::new(model, history)?;
     let keys = columns(history, &model.key_indexes());
     let mut found = Columns::default();
@@ -53,6 +51,7 @@ pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> R
             found.opened_by.push(version.opened_by);
             found.last.push(version.last);
             found.newest.push(version.newest);
+            found.deleted.push(version.deleted);
         }
     }
     let inferred = without_versions(mentioned, &with_versions)?;
@@ -65,7 +64,7 @@ pub fn unknown_member(model: &Model) -> Result<RecordBatch, ArrowError> {
     let attributes = schema.fields().iter().skip(1).take(model.columns.len());
     let mut out: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![UNKNOWN]))];
     out.extend(attributes.map(|field| new_null_array(field.data_type(), 1)));
-    out.extend(tail(vec![BEGINNING], vec![OPEN], vec![false]));
+    out.extend(tail(deletes(model), vec![BEGINNING], vec![OPEN], vec![false], vec![false]));
     RecordBatch::try_new(schema, out)
 }
 
@@ -99,6 +98,7 @@ struct Columns {
     opened_by: Vec<u32>,
     last: Vec<u32>,
     newest: Vec<u32>,
+    deleted: Vec<bool>,
 }
 
 impl Columns {
@@ -115,6 +115,7 @@ impl Columns {
         }
         self.from.resize(self.surrogates.len(), BEGINNING);
         self.to.resize(self.surrogates.len(), OPEN);
+        self.deleted.resize(self.surrogates.len(), false);
         let is_inferred: Vec<bool> = (0..self.surrogates.len()).map(|i| i >= versions).collect();
 
         let (opened_by, last) = (UInt32Array::from(self.opened_by), UInt32Array::from(self.last));
@@ -134,18 +135,22 @@ impl Columns {
             };
             out.push(if inferred.is_empty() { of_versions } else { concat(&[&of_versions, &of_inferred])? });
         }
-        out.extend(tail(self.from, self.to, is_inferred));
+        out.extend(tail(deletes(model), self.from, self.to, is_inferred, self.deleted));
         RecordBatch::try_new(table_schema(model), out)
     }
 }
 
 /// The columns that end every dimension.
-fn tail(from: Vec<i64>, to: Vec<i64>, inferred: Vec<bool>) -> [ArrayRef; 4] {
+fn tail(deletes: Deletes, from: Vec<i64>, to: Vec<i64>, inferred: Vec<bool>, deleted: Vec<bool>) -> Vec<ArrayRef> {
     let current: BooleanArray = to.iter().map(|to| Some(*to == OPEN)).collect();
-    [
+    let mut tail: Vec<ArrayRef> = vec![
         Arc::new(TimestampMicrosecondArray::from(from).with_timezone("UTC")),
         Arc::new(TimestampMicrosecondArray::from(to).with_timezone("UTC")),
         Arc::new(current),
         Arc::new(BooleanArray::from(inferred)),
-    ]
+    ];
+    if deletes == Deletes::Mark {
+        tail.push(Arc::new(BooleanArray::from(deleted)));
+    }
+    tail
 }

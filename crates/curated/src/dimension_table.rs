@@ -126,9 +126,9 @@ async fn one_bucket(
 ) -> Result<Done, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
     let mut plan = plan(room, model, histories, table, &job).await?;
-    let owned = model.clone();
+    let (owned, awaited) = (model.clone(), room.is_awaited(&model.name));
     let (plan, moved, fresh) = blocking(model, move || {
-        let moved = moved(&owned, &plan).map_err(of(&owned.name))?;
+        let moved = moved(&owned, &plan, awaited).map_err(of(&owned.name))?;
         let known: HashSet<i64> = surrogates(&plan.stored.rows).iter().copied().collect();
         let mut fresh = Vec::new();
         for row in &plan.difference.upserts {
@@ -261,8 +261,9 @@ fn vanished(
     Ok(key_hashes(stored).into_iter().filter(|hash| !left.contains(hash)).collect())
 }
 
-/// Hashes of stored keys for which a fact could find another version than before.
-fn moved(model: &Model, plan: &Plan) -> Result<Vec<u64>, arrow::error::ArrowError> {
+/// Hashes of keys for which a fact could find another version than before: stored ones, and new ones where a fact
+/// may wait for them.
+fn moved(model: &Model, plan: &Plan, awaited: bool) -> Result<Vec<u64>, arrow::error::ArrowError> {
     if plan.difference.is_empty() {
         return Ok(Vec::new());
     }
@@ -273,13 +274,15 @@ fn moved(model: &Model, plan: &Plan) -> Result<Vec<u64>, arrow::error::ArrowErro
         timelines(rows.column(0).as_primitive::<Int64Type>(), &named(rows, model)?, &from)
     };
     let (before, after) = (lines(&plan.stored.rows)?, lines(&plan.wanted)?);
-    let keys = named(&plan.stored.rows, model)?;
-    let rows = encoded(&keys)?;
     let mut moved: BTreeSet<u64> = BTreeSet::new();
-    for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
-        let key = rows.row(row).data();
-        if before.get(key) != after.get(key) {
-            moved.insert(hash);
+    for batch in [Some(&plan.stored.rows), awaited.then_some(&plan.wanted)].into_iter().flatten() {
+        let keys = named(batch, model)?;
+        let rows = encoded(&keys)?;
+        for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
+            let key = rows.row(row).data();
+            if before.get(key) != after.get(key) {
+                moved.insert(hash);
+            }
         }
     }
     Ok(moved.into_iter().collect())

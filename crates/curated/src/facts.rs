@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::change::Op;
 use weir_core::surrogate::UNKNOWN;
-use weir_project::{DateKey, DimensionRef, Milestone, Model, ModelKind};
+use weir_project::{DateKey, DimensionRef, LateParent, Milestone, Model, ModelKind};
 
 use crate::calendar::{date_keys, years_of};
 use crate::changes::{Changes, encoded};
@@ -20,7 +20,6 @@ use crate::fact::fact;
 use crate::key::complete;
 use crate::layout::{OP, table_schema, timestamp};
 use crate::scd::Timeline;
-use crate::unavailable::resolved;
 
 /// The timelines of a dimension's keys, by encoded business key.
 pub type Timelines = HashMap<Box<[u8]>, Timeline>;
@@ -31,7 +30,7 @@ pub trait Lookup {
     fn timeline(&self, dimension: usize, key: &[u8], hash: u64) -> Option<&Timeline>;
 }
 
-/// A business key without a member: the build must not go on.
+/// A business key without a member, which an inferred one should have been made for: the build must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unresolved {
     /// Which pointer of the fact.
@@ -87,7 +86,6 @@ pub fn wanted(
     key_types: &[Vec<DataType>],
     lookup: &dyn Lookup,
 ) -> Result<Wanted, ArrowError> {
-    let history = &resolved(model, history)?;
     let changes = Changes::new(model, history)?;
     let reached = spec.milestones.iter().map(|m| holds(model, history, m)).collect::<Result<Vec<_>, _>>()?;
     let mut newest = Vec::new();
@@ -112,7 +110,7 @@ pub fn wanted(
     let mut unresolved = Vec::new();
     for (i, pointer) in spec.dimensions.iter().enumerate() {
         let keys = pointer_keys(&out, &pointer_columns(model, pointer)?, &key_types[i])?;
-        let found = point(i, &keys, &event_time, lookup, &mut unresolved)?;
+        let found = point(i, pointer, &keys, &event_time, lookup, &mut unresolved)?;
         out.push(Arc::new(found));
     }
     for key in spec.date_keys {
@@ -172,6 +170,7 @@ fn event_times(declared: Option<&ArrayRef>, inserted_at: Vec<i64>) -> Result<Tim
 
 fn point(
     dimension: usize,
+    pointer: &DimensionRef,
     keys: &[ArrayRef],
     event_time: &TimestampMicrosecondArray,
     lookup: &dyn Lookup,
@@ -187,7 +186,9 @@ fn point(
         }
         let timeline = lookup.timeline(dimension, rows.row(row).data(), hash);
         out.push(timeline.and_then(|timeline| timeline.at(event_time.value(row))).unwrap_or_else(|| {
-            unresolved.push(Unresolved { dimension, row });
+            if pointer.late_parent == LateParent::Infer {
+                unresolved.push(Unresolved { dimension, row });
+            }
             UNKNOWN
         }));
     }

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn version(from: i64, to: i64) -> Version {
-        Version { from, to, opened_by: 0, last: 0, newest: 0 }
+        Version { from, to, opened_by: 0, last: 0, newest: 0, deleted: false }
     }
 
     #[test]

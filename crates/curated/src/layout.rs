@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use weir_core::name::ModelName;
 pub use weir_lake::{arrow_type, timestamp};
-use weir_project::{Model, ModelKind, Scd};
+use weir_project::{Deletes, Model, ModelKind, Scd};
 
 /// Operation of a history row; a row that the model's WHERE leaves out is a delete.
 pub const OP: &str = "_op";
@@ -14,8 +14,6 @@ pub const OP: &str = "_op";
 pub const ORDER_KEY: &str = "_order_key";
 /// Commit time of a history row.
 pub const SOURCE_TS: &str = "_source_ts";
-/// Names of the output columns whose value a history row lacks, each with a comma behind it; null where it lacks none.
-pub const UNAVAILABLE: &str = "_unavailable";
 /// `u` or `d`, the last column of a change set.
 pub const CHANGE: &str = "_change";
 /// The partition column of bucketed tables.
@@ -23,6 +21,8 @@ pub const BUCKET: &str = "_bucket";
 
 /// Columns that end a dimension.
 pub const DIMENSION_TAIL: [&str; 4] = ["effective_from", "effective_to", "is_current", "is_inferred"];
+/// Behind them where deletes are marked.
+pub const IS_DELETED: &str = "is_deleted";
 /// The column that ends a fact.
 pub const EVENT_TIME: &str = "event_time";
 
@@ -43,7 +43,6 @@ pub fn history_name(model: &ModelName) -> String {
 pub fn history_schema(model: &Model) -> SchemaRef {
     let mut fields: Vec<Field> = model_fields(model).collect();
     fields.extend([field(OP, DataType::Utf8), field(ORDER_KEY, DataType::Binary), field(SOURCE_TS, timestamp())]);
-    fields.push(field(UNAVAILABLE, DataType::Utf8));
     Arc::new(Schema::new(fields))
 }
 
@@ -63,13 +62,14 @@ pub fn tracked_columns(model: &Model) -> Vec<usize> {
 pub fn table_schema(model: &Model) -> SchemaRef {
     let mut fields = Vec::new();
     match &model.kind {
-        ModelKind::Dimension { surrogate_key, .. } => {
+        ModelKind::Dimension { surrogate_key, deletes } => {
             fields.push(field(surrogate_key, DataType::Int64));
             let columns: Vec<Field> = model_fields(model).collect();
             fields.extend(dimension_columns(model).into_iter().map(|i| columns[i].clone()));
             let [from, to, current, inferred] = DIMENSION_TAIL;
             fields.extend([field(from, timestamp()), field(to, timestamp())]);
             fields.extend([field(current, DataType::Boolean), field(inferred, DataType::Boolean)]);
+            fields.extend((*deletes == Deletes::Mark).then(|| field(IS_DELETED, DataType::Boolean)));
         }
         ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
             fields.extend(model_fields(model));

@@ -29,6 +29,7 @@ mod key;
 pub mod layout;
 pub mod lineage;
 mod mention;
+mod plan;
 mod publish;
 mod query;
 mod report;
@@ -38,10 +39,12 @@ mod table_commit;
 #[cfg(test)]
 mod tests;
 pub mod trace;
-mod unavailable;
+mod unit_test;
 
-pub use build::build;
+pub use build::{build, build_selected};
 pub use check::{Violation, check};
 pub use error::{CuratedError, Misfit};
+pub use plan::{Builds, Reason, TablePlan, plan};
 pub use publish::{latest, read as publication};
 pub use report::{BuildReport, TableReport};
+pub use unit_test::{Cells, Miss, unit_test};

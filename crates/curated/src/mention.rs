@@ -1,7 +1,7 @@
 //! Which dimension keys and which years the facts' changes mention.
 //!
 //! A key that any change ever of any fact pointed to, and that has no version of its own, has an inferred
-//! member. "Ever" makes this a function of the set of changes that only grows: how changes were cut into
+//! member, unless the pointer says that it waits at the unknown member. "Ever" makes this a function of the set of changes that only grows: how changes were cut into
 //! builds, or that a fact was corrected or deleted since, does not matter. It counts deliveries: should two come
 //! with one identity and different contents, both mention.
 
@@ -12,7 +12,7 @@ use arrow::compute::{concat, take};
 use arrow::error::ArrowError;
 use weir_core::name::ModelName;
 use weir_lake::{DataFile, Table};
-use weir_project::{DimensionRef, Model};
+use weir_project::{DimensionRef, LateParent, Model};
 
 use crate::changes::encoded;
 use crate::error::{CuratedError, of};
@@ -127,7 +127,7 @@ async fn add(
     let columns: Vec<&str> = columns.into_iter().collect();
     for file in files {
         for batch in history.read_all(std::slice::from_ref(file), Some(&columns)).await? {
-            for pointer in spec.dimensions {
+            for pointer in spec.dimensions.iter().filter(|pointer| pointer.late_parent == LateParent::Infer) {
                 let types = room.key_types(&pointer.dimension);
                 let keys = mentioned(model, pointer, &batch, &types).map_err(of(&model.name))?;
                 let known = mentions.keys.entry(pointer.dimension.clone()).or_default();
@@ -152,8 +152,8 @@ pub(crate) async fn ever_mentioned(
         let (Some(history), Some(spec)) = (histories.get(&model.name), spec(model).map_err(of(&model.name))?) else {
             continue;
         };
-        let pointers = spec.dimensions.iter().filter(|pointer| pointer.dimension == dimension.name);
-        for pointer in pointers {
+        let infers = |pointer: &&DimensionRef| pointer.late_parent == LateParent::Infer;
+        for pointer in spec.dimensions.iter().filter(infers).filter(|pointer| pointer.dimension == dimension.name) {
             for file in history.files() {
                 let read = history.read_all(std::slice::from_ref(file), Some(&pointer_columns(pointer))).await?;
                 for batch in read {

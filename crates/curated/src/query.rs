@@ -27,11 +27,10 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
 use weir_lake::{Batches, DataFile, Lake, Table};
-use weir_project::{Model, Needs, SqlFile};
+use weir_project::{Model, SqlFile};
 
 use crate::error::{CuratedError, Misfit};
-use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::unavailable;
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, history_schema};
 
 /// Small hour files are put together to batches of this size before they are computed on.
 const BATCH_ROWS: usize = 64 * 1024;
@@ -58,8 +57,7 @@ pub(crate) async fn run<'a>(
         source: Box::new(source),
     };
     let failed = |source| failed(model, sql, source);
-    let needs = staging.schema().index_of(UNAVAILABLE).is_ok().then(|| sql.needs());
-    let text = rewritten(&sql.text, needs.as_ref()).map_err(syntax)?;
+    let text = rewritten(&sql.text).map_err(syntax)?;
 
     // Once over no rows, to learn which columns the query reads; then over the rows with those columns only.
     let full = staging.schema().clone();
@@ -168,8 +166,8 @@ fn loses(given: &DataType, declared: &DataType) -> bool {
     }
 }
 
-/// The user's query with the change columns, and its WHERE in `_op`; with `needs`, which values are missing.
-pub(crate) fn rewritten(text: &str, needs: Option<&Needs>) -> Result<String, ParserError> {
+/// The user's query with the change columns, and its WHERE in `_op`.
+pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
     let dialect = GenericDialect {};
     let mut statements = Parser::parse_sql(&dialect, text)?;
     let not_one = || ParserError::ParserError("a model's query is one SELECT".to_owned());
@@ -177,13 +175,7 @@ pub(crate) fn rewritten(text: &str, needs: Option<&Needs>) -> Result<String, Par
         return Err(not_one());
     };
     let SetExpr::Select(select) = query.body.as_mut() else { return Err(not_one()) };
-    let condition = select.selection.take();
-    let missing = match needs {
-        Some(needs) => unavailable::list(needs, condition.as_ref()),
-        None => "CAST(NULL AS VARCHAR)".to_owned(),
-    };
-    let missing = Parser::new(&dialect).try_with_sql(&missing)?.parse_expr()?;
-    let op = match condition {
+    let op = match select.selection.take() {
         Some(condition) => {
             let kept = format!("CASE WHEN ({condition}) THEN \"{OP}\" ELSE 'd' END");
             Parser::new(&dialect).try_with_sql(&kept)?.parse_expr()?
@@ -194,7 +186,6 @@ pub(crate) fn rewritten(text: &str, needs: Option<&Needs>) -> Result<String, Par
     for name in [ORDER_KEY, SOURCE_TS] {
         select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name))));
     }
-    select.projection.push(SelectItem::ExprWithAlias { expr: missing, alias: Ident::with_quote('"', UNAVAILABLE) });
     Ok(query.to_string())
 }
 
@@ -286,17 +277,14 @@ mod tests {
 
     #[test]
     fn the_query_gains_the_change_columns_and_its_condition_becomes_a_delete() {
-        let plain = rewritten("SELECT a, b + 1 AS c FROM staging.\"order\"", None).expect("a query");
-        assert_eq!(
-            plain,
-            r#"SELECT a, b + 1 AS c, "_op" AS "_op", "_order_key", "_source_ts", CAST(NULL AS VARCHAR) AS "_unavailable" FROM staging."order""#
-        );
-        let filtered = rewritten("select a from staging.t where a > 1 or b", None).expect("a query");
+        let plain = rewritten("SELECT a, b + 1 AS c FROM staging.\"order\"").expect("a query");
+        assert_eq!(plain, r#"SELECT a, b + 1 AS c, "_op" AS "_op", "_order_key", "_source_ts" FROM staging."order""#);
+        let filtered = rewritten("select a from staging.t where a > 1 or b").expect("a query");
         assert_eq!(
             filtered,
-            r#"SELECT a, CASE WHEN (a > 1 OR b) THEN "_op" ELSE 'd' END AS "_op", "_order_key", "_source_ts", CAST(NULL AS VARCHAR) AS "_unavailable" FROM staging.t"#
+            r#"SELECT a, CASE WHEN (a > 1 OR b) THEN "_op" ELSE 'd' END AS "_op", "_order_key", "_source_ts" FROM staging.t"#
         );
-        assert!(rewritten("select 1; select 2", None).is_err());
+        assert!(rewritten("select 1; select 2").is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use weir_core::name::ModelName;
 use weir_core::zone::Zone;
 use weir_lake::{DataFile, Lake, Partition, Partitioning, Table};
-use weir_project::{Model, ModelKind, Project};
+use weir_project::{DimensionRef, LateParent, Model, ModelKind, Project, Selection};
 
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
@@ -38,6 +38,8 @@ pub(crate) struct Room {
     sources: Arc<[weir_project::Table]>,
     pub lake: Lake,
     pub buckets: u16,
+    /// The models that take in new staging rows; none: all of them.
+    selection: Option<Arc<Selection>>,
 }
 
 impl Room {
@@ -47,7 +49,24 @@ impl Room {
 
     /// From the parts of a project that matter here.
     pub fn of(models: &[Model], sources: &[weir_project::Table], buckets: u16, lake: &Lake) -> Self {
-        Self { models: models.into(), sources: sources.into(), lake: lake.clone(), buckets: buckets.max(1) }
+        Self {
+            models: models.into(),
+            sources: sources.into(),
+            lake: lake.clone(),
+            buckets: buckets.max(1),
+            selection: None,
+        }
+    }
+
+    /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
+    /// somewhere: dimensions get the inferred members that facts need, facts point to versions as they are now.
+    pub fn only(self, selection: &Selection) -> Self {
+        Self { selection: Some(Arc::new(selection.clone())), ..self }
+    }
+
+    /// Whether a model takes in new staging rows.
+    pub fn takes(&self, model: &Model) -> bool {
+        self.selection.as_ref().is_none_or(|selection| selection.has_model(&model.name))
     }
 
     /// The model of this name.
@@ -77,11 +96,16 @@ impl Room {
         partitioning: Partitioning,
     ) -> Result<Table, CuratedError> {
         let table = self.lake.create_table(Zone::Curated, name, &schema, partitioning).await?;
-        let changed = table.position(DEFINITION).is_some_and(|known| known != self.definition(model));
-        if changed || names(table.schema()) != names(&schema) {
+        if self.has_changed(model, &table, &schema) {
             return Err(CuratedError::ModelChanged { model: model.name.clone(), table: name.to_owned() });
         }
         Ok(table)
+    }
+
+    /// Whether a table holds rows of another form of its model.
+    pub fn has_changed(&self, model: &Model, table: &Table, schema: &Schema) -> bool {
+        let changed = table.position(DEFINITION).is_some_and(|known| known != self.definition(model));
+        changed || names(table.schema()) != names(schema)
     }
 
     /// The positions that a table's first commit adds to its own.
@@ -114,6 +138,14 @@ impl Room {
     /// Facts with the positions of their pointers to a dimension.
     pub fn facts(&self) -> impl Iterator<Item = &Model> {
         self.models.iter().filter(|model| matches!(model.kind, ModelKind::Fact { .. }))
+    }
+
+    /// Whether a fact may point to the unknown member until a key of this dimension arrives.
+    pub fn is_awaited(&self, dimension: &ModelName) -> bool {
+        let waits =
+            |pointer: &DimensionRef| pointer.dimension == *dimension && pointer.late_parent == LateParent::Unknown;
+        self.facts()
+            .any(|model| matches!(&model.kind, ModelKind::Fact { dimensions, .. } if dimensions.iter().any(waits)))
     }
 
     /// The types of a dimension's business key.

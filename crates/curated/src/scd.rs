@@ -4,7 +4,9 @@
 //!
 //! 1. Two deliveries with the same identity (operation, order key) are one change. Should their contents
 //!    differ, the one with the smaller (commit time, content) counts, whichever came first.
-//! 2. With [`Deletes::Ignore`] deletes are left out before anything else.
+//! 2. With [`Deletes::Ignore`] deletes are left out before anything else. With [`Deletes::Mark`] a delete closes
+//!    nothing: the open version is marked, until a state in its own interval that is no delete takes the mark off.
+//!    So a closed version is marked exactly when the key was deleted at its end.
 //! 3. Changes apply in the order (order key, rank of the operation). A change's effective time is the later
 //!    of its commit time and the effective time of the change before it: clocks run backwards, the order
 //!    does not.
@@ -64,6 +66,8 @@ pub struct Version {
     pub last: u32,
     /// Row of the key's newest change that is no delete: type 1 columns.
     pub newest: u32,
+    /// With [`Deletes::Mark`]: the last state inside it is a delete.
+    pub deleted: bool,
 }
 
 impl Version {
@@ -100,18 +104,26 @@ pub fn versions(steps: &mut Vec<Step<'_>>, deletes: Deletes) -> Vec<Version> {
             break;
         }
         if step.op == Op::Delete {
-            if let Some((version, _)) = open.take() {
+            if deletes == Deletes::Mark {
+                if let Some((version, _)) = &mut open {
+                    version.deleted = true;
+                }
+            } else if let Some((version, _)) = open.take() {
                 done.push(Version { to: at, ..version });
             }
             continue;
         }
         match &mut open {
-            Some((version, tracked)) if *tracked == step.tracked => version.last = step.row,
+            Some((version, tracked)) if *tracked == step.tracked => {
+                version.last = step.row;
+                version.deleted = false;
+            }
             _ => {
                 if let Some((version, _)) = open.take() {
                     done.push(Version { to: at, ..version });
                 }
-                let version = Version { from: at, to: OPEN, opened_by: step.row, last: step.row, newest };
+                let version =
+                    Version { from: at, to: OPEN, opened_by: step.row, last: step.row, newest, deleted: false };
                 open = Some((version, step.tracked));
             }
         }
@@ -272,6 +284,24 @@ mod tests {
             vec![step(b"1", Create, 10, "a", 1), step(b"2", Delete, 20, "", 2), step(b"3", Update, 15, "a", 3)];
         let found = versions(&mut steps, Deletes::Ignore);
         assert_eq!(found.iter().map(|v| (v.from, v.to)).collect::<Vec<_>>(), [(10, OPEN)]);
+    }
+
+    #[test]
+    fn a_marked_version_stays_current_and_loses_the_mark_when_its_key_comes_back() {
+        let mut steps = vec![
+            step(b"1", Create, 10, "a", 1),
+            step(b"2", Delete, 20, "", 2),
+            step(b"3", Create, 30, "a", 3),
+            step(b"4", Delete, 40, "", 4),
+            step(b"5", Create, 50, "b", 5),
+        ];
+        let seen = |steps: &mut Vec<Step<'_>>| -> Vec<_> {
+            versions(steps, Deletes::Mark).iter().map(|v| (v.from, v.to, v.last, v.deleted)).collect()
+        };
+        assert_eq!(seen(&mut steps[..2].to_vec()), [(10, OPEN, 1, true)]);
+        assert_eq!(seen(&mut steps[..3].to_vec()), [(10, OPEN, 3, false)], "one version, with nothing in between");
+        assert_eq!(seen(&mut steps), [(10, 50, 3, true), (50, OPEN, 5, false)], "deleted when it was closed");
+        assert_eq!(seen(&mut vec![steps[1]]), [], "a key that was only ever deleted has no version");
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod log;
 mod orphan;
 mod read;
 mod retention;
+mod rows;
 mod schema;
 pub mod side;
 mod stats;
@@ -46,6 +47,7 @@ pub use lake::{Lake, Options};
 pub use log::CommitInfo;
 pub use object_store::ObjectStore;
 pub use read::Batches;
+pub use rows::row_batch;
 pub use schema::{align_batch, arrow_type, timestamp, union};
 pub use table::Table;
 

@@ -9,6 +9,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_curated::BuildReport;
 use weir_landing::{Landed, Until};
+use weir_project::Selection;
 use weir_source::Source;
 use weir_source::replay::{self, Options, Target};
 use weir_staging::{Staged, Stager};
@@ -82,12 +83,36 @@ pub async fn build(site: &Site) -> Result<BuildReport, Diagnosed> {
     Ok(weir_curated::build(&site.project, &site.lake).await?)
 }
 
+/// As [`stage`], of the selected tables only.
+pub async fn stage_selected(
+    site: &Site,
+    stager: &mut Stager,
+    selection: &Selection,
+) -> Result<Vec<(TableName, Staged)>, Diagnosed> {
+    let mut project = site.project.clone();
+    project.tables.retain(|table| selection.has_table(&table.name));
+    Ok(stager.run(&project, &site.lake).await?)
+}
+
+/// As [`build`], where only the selected models take in new staging rows.
+pub async fn build_selected(site: &Site, selection: &Selection) -> Result<BuildReport, Diagnosed> {
+    Ok(weir_curated::build_selected(&site.project, &site.lake, selection).await?)
+}
+
 /// Recomputes every curated table from its history; what differs or breaks an invariant is named.
 pub async fn check(
     project: &weir_project::Project,
     lake: &weir_lake::Lake,
 ) -> Result<Vec<weir_curated::Violation>, Diagnosed> {
     Ok(weir_curated::check(project, lake).await?)
+}
+
+/// Runs one unit test of a model, apart from any lake; it has passed when nothing comes back.
+pub async fn unit_test(
+    project: &weir_project::Project,
+    test: &weir_project::UnitTest,
+) -> Result<Vec<weir_curated::Miss>, Diagnosed> {
+    Ok(weir_curated::unit_test(project, test).await?)
 }
 
 /// Loads every published build that the warehouse does not have.

@@ -4,16 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use weir_broker::{Broker, BrokerConfig};
 use weir_core::diagnosis::Diagnosed;
 use weir_project::{Endpoint, Project};
 use weir_stream::{Connection, Registry};
 
-use crate::error::OperateError;
-
-/// The file in which `weir up` says where its parts listen.
-const RUNNING: &str = "running.json";
+use crate::running::running;
 
 /// Broker and registry, running as long as this lives.
 pub struct Services {
@@ -25,26 +21,14 @@ pub struct Services {
     embedded_registry: Option<weir_broker::Registry>,
 }
 
-/// What `weir up` writes for other commands on the same folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
-    /// The broker's address.
-    pub brokers: String,
-    /// The registry's URL.
-    pub registry: String,
-    /// The Postgres wire's port.
-    pub wire: u16,
-    /// The process.
-    pub pid: u32,
-}
-
 impl Services {
-    /// Starts the embedded parts in `dir`, or talks to those that `weir up` runs there, or to others.
+    /// Starts the embedded parts in `dir`, or talks to those that another process runs there, or to others.
     pub async fn start(project: &Project, dir: &Path) -> Result<Self, Diagnosed> {
-        if let Some(running) = running(dir).filter(|running| answers(&running.registry)) {
+        let running = running(dir).and_then(|running| running.stream);
+        if let Some(stream) = running.filter(|stream| answers(&stream.registry)) {
             return Ok(Self {
-                connection: Connection::new(running.brokers, BTreeMap::new()),
-                registry: Registry::new(running.registry),
+                connection: Connection::new(stream.brokers, BTreeMap::new()),
+                registry: Registry::new(stream.registry),
                 broker: None,
                 embedded_registry: None,
             });
@@ -76,6 +60,11 @@ impl Services {
         })
     }
 
+    /// Whether this process runs them. Others have secrets in their settings, which go into no file.
+    pub fn are_embedded(&self) -> bool {
+        self.broker.is_some() && self.embedded_registry.is_some()
+    }
+
     /// Flushes and stops what this process runs.
     pub async fn stop(self) -> Result<(), Diagnosed> {
         if let Some(registry) = self.embedded_registry {
@@ -86,31 +75,6 @@ impl Services {
         }
         Ok(())
     }
-
-    /// Says where the parts listen, for other commands on the folder.
-    pub fn announce(&self, dir: &Path, wire: u16) -> Result<Running, OperateError> {
-        let running = Running {
-            brokers: self.connection.brokers().to_owned(),
-            registry: self.registry.url().to_owned(),
-            wire,
-            pid: std::process::id(),
-        };
-        let path = dir.join(RUNNING);
-        let text = serde_json::to_string_pretty(&running).map_err(std::io::Error::other);
-        text.and_then(|text| std::fs::write(&path, text)).map_err(|source| OperateError::File { path, source })?;
-        Ok(running)
-    }
-
-    /// Takes back what [`Services::announce`] said.
-    pub fn withdraw(dir: &Path) {
-        // A file left behind is found out: nothing answers at its addresses.
-        let _ = std::fs::remove_file(dir.join(RUNNING));
-    }
-}
-
-/// What runs on this folder, as far as it says so itself.
-pub fn running(dir: &Path) -> Option<Running> {
-    serde_json::from_slice(&std::fs::read(dir.join(RUNNING)).ok()?).ok()
 }
 
 fn answers(registry: &str) -> bool {

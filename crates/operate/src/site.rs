@@ -36,7 +36,7 @@ impl Site {
 
     /// The embedded warehouse's file.
     pub fn warehouse_file(&self) -> PathBuf {
-        self.dir.join("warehouse.duckdb")
+        self.dir.join(crate::warehouse::FILE)
     }
 
     /// Stops what this process runs.
@@ -50,9 +50,12 @@ pub async fn open_lake(project: &Project) -> Result<Lake, Diagnosed> {
     Ok(Lake::open(Options::try_from(&project.lake)?).await?)
 }
 
-/// The project with its lake in the folder of the embedded parts.
-pub fn with_lake_in(mut project: Project, dir: &Path) -> Project {
-    project.lake.root = LakeRoot::Folder(dir.join("lake"));
+/// The project in a folder of embedded parts: a relative `lake.root` is below it.
+pub fn in_folder(mut project: Project, dir: &Path) -> Project {
+    if let LakeRoot::Folder(root) = &mut project.lake.root {
+        // An absolute root stays what it is.
+        *root = dir.join(&*root);
+    }
     project
 }
 

@@ -1,5 +1,6 @@
 //! The same services and stages for long: landing always, builds and refreshes on a schedule, the wire.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use weir_warehouse::mirror::{self, Mirrors};
 use weir_warehouse::{Users, Warehouse};
 
 use crate::error::OperateError;
-use crate::services::{Running, Services};
+use crate::running::{Announced, Running};
+use crate::services::Services;
 use crate::site::Site;
 use crate::{run, warehouse};
 
@@ -37,7 +39,7 @@ pub async fn up(
     let double = warehouse::open(site)?;
     run::ensure_topics(site).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let running = site.services.announce(&site.dir, port)?;
+    let announced = Announced::write(&site.dir, port, Some(&site.services))?;
     // A client that connects before the first build finds empty tables, not none.
     double.session()?.run(&weir_warehouse::load::ddl::migrations(&site.project))?;
     let wire = tokio::spawn(weir_warehouse::wire::serve(
@@ -47,7 +49,7 @@ pub async fn up(
         stop.clone().cancelled_owned(),
     ));
     let refreshing = tokio::spawn(refresh(site, &double, pace.refresh_every, stop.clone()).await?);
-    ready(&running);
+    ready(&announced.running);
 
     let ended = stop.clone().drop_guard();
     let landing = async {
@@ -61,7 +63,7 @@ pub async fn up(
     drop(ended);
     // Both end with `stop`; what they could say is logged where it happened.
     let _ = tokio::join!(wire, refreshing);
-    Services::withdraw(&site.dir);
+    drop(announced);
     landed.and(built)
 }
 
@@ -104,6 +106,19 @@ async fn refresh(
     let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site), warehouse.clone());
     let mirrors = run::blocking(move || Ok(Mirrors::prepare(&warehouse, &project, &values)?)).await?;
     Ok(mirror::schedule(mirrors, every, stop.cancelled_owned()))
+}
+
+/// Serves the warehouse alone until `stop`, and leaves a note of it in the folder meanwhile.
+pub async fn serve(
+    dir: &Path,
+    warehouse: Arc<Warehouse>,
+    listener: TcpListener,
+    services: Option<&Services>,
+    stop: CancellationToken,
+) -> Result<(), Diagnosed> {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let _announced = Announced::write(dir, port, services)?;
+    Ok(weir_warehouse::wire::serve(warehouse, listener, Users::Trust, stop.cancelled_owned()).await?)
 }
 
 /// Binds the wire's port on loopback.

@@ -7,10 +7,14 @@ use weir_core::diagnosis::Diagnosed;
 use weir_project::{Project, WarehouseTarget};
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
-use weir_warehouse::{Options, Placeholders, Warehouse};
+use weir_warehouse::{Answer, Client, Options, Placeholders, Warehouse, WarehouseError};
 
 use crate::error::OperateError;
+use crate::running::running;
 use crate::site::Site;
+
+/// The warehouse's file, in the folder of the embedded parts.
+pub(crate) const FILE: &str = "warehouse.duckdb";
 
 /// Opens the warehouse's file in the site's folder.
 pub fn open(site: &Site) -> Result<Arc<Warehouse>, Diagnosed> {
@@ -27,8 +31,44 @@ pub fn open(site: &Site) -> Result<Arc<Warehouse>, Diagnosed> {
 /// Opens the warehouse without a stream: queries only, no refresh.
 pub fn open_alone(project: &Project, dir: &Path) -> Result<Arc<Warehouse>, Diagnosed> {
     embedded(project)?;
-    let options = Options { memory: Some(project.warehouse.memory.as_u64()), ..Options::default() };
-    Ok(Arc::new(Warehouse::open(&dir.join("warehouse.duckdb"), options)?))
+    Ok(Arc::new(Warehouse::open(&dir.join(FILE), alone(project))?))
+}
+
+fn alone(project: &Project) -> Options {
+    Options { memory: Some(project.warehouse.memory.as_u64()), ..Options::default() }
+}
+
+/// A folder's warehouse: its file, or the process that holds the file and serves it.
+pub enum Reached {
+    /// This process holds the file.
+    Here(Arc<Warehouse>),
+    /// Another one does, and answers on the wire.
+    Served(Client),
+}
+
+/// Opens the warehouse without a stream, or finds the process that serves it.
+pub fn reach(project: &Project, dir: &Path) -> Result<Reached, Diagnosed> {
+    embedded(project)?;
+    let locked = match Warehouse::open(&dir.join(FILE), alone(project)) {
+        Ok(warehouse) => return Ok(Reached::Here(Arc::new(warehouse))),
+        Err(error @ WarehouseError::Locked { .. }) => error,
+        Err(error) => return Err(error.into()),
+    };
+    let served = match running(dir) {
+        Some(running) => Client::connect(running.wire, running.pid)?,
+        None => None,
+    };
+    served.map(Reached::Served).ok_or_else(|| locked.into())
+}
+
+impl Reached {
+    /// Runs statements and hands over what they give as it comes.
+    pub fn stream(&mut self, text: &str, each: &mut dyn FnMut(Answer<'_>)) -> Result<(), Diagnosed> {
+        match self {
+            Self::Here(warehouse) => Ok(warehouse.session()?.stream(text, each)?),
+            Self::Served(client) => Ok(client.stream(text, each)?),
+        }
+    }
 }
 
 fn embedded(project: &Project) -> Result<(), OperateError> {

@@ -7,9 +7,10 @@ use weir_core::name::{Identifier, ModelName};
 
 use crate::check_table::{Tables, Typed, column_type, comparable, identifier};
 use crate::error::{Fault, Place, Problem, suggest};
-use crate::file::{DeletesWord, KindWord, ModelFile, ScdWord};
+use crate::file::{DeletesWord, KindWord, LateParentWord, ModelFile, ScdWord};
 use crate::model::{
-    DateKey, Deletes, DimensionRef, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile, date_dimension_columns,
+    DateKey, Deletes, DimensionRef, LateParent, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile,
+    date_dimension_columns,
 };
 use crate::order::{self, Edges};
 use crate::sql::{self, RowQuery};
@@ -197,6 +198,7 @@ impl<'t> ModelCheck<'_, 't> {
             ("dimensions", file.dimensions.is_some()),
             ("date_keys", file.date_keys.is_some()),
             ("milestones", file.milestones.is_some()),
+            ("tests", file.tests.is_some()),
         ] {
             if there {
                 self.useless(key, "the date dimension is computed and takes nothing but its kind");
@@ -289,6 +291,7 @@ impl<'t> ModelCheck<'_, 't> {
         let surrogate_key = identifier(surrogate, "surrogate_key", &place, self.problems)?;
         let deletes = match file.deletes {
             None | Some(DeletesWord::Close) => Deletes::Close,
+            Some(DeletesWord::Mark) => Deletes::Mark,
             Some(DeletesWord::Ignore) => Deletes::Ignore,
         };
         self.added_columns(&[("surrogate_key".into(), surrogate_key.clone())]);
@@ -297,7 +300,11 @@ impl<'t> ModelCheck<'_, 't> {
 
     /// Columns that Weir adds must not meet the query's or each other.
     fn added_columns(&mut self, added: &[(String, Identifier)]) {
+        let marks = matches!(self.yaml.value.deletes, Some(DeletesWord::Mark));
         let reserved: &[&str] = match self.yaml.value.kind {
+            KindWord::Dimension if marks => {
+                &["effective_from", "effective_to", "is_current", "is_inferred", "is_deleted"]
+            }
             KindWord::Dimension => &["effective_from", "effective_to", "is_current", "is_inferred"],
             _ => &["event_time"],
         };
@@ -342,7 +349,11 @@ impl<'t> ModelCheck<'_, 't> {
                 })
                 .collect();
             if let (Some(key_column), Some(dimension), true) = (key_column, known, on.len() == reference.on.len()) {
-                dimensions.push(DimensionRef { key_column, dimension, on });
+                let late_parent = match reference.late_parent {
+                    None | Some(LateParentWord::Infer) => LateParent::Infer,
+                    Some(LateParentWord::Unknown) => LateParent::Unknown,
+                };
+                dimensions.push(DimensionRef { key_column, dimension, on, late_parent });
             }
         }
         let mut date_keys = Vec::new();

@@ -1,7 +1,6 @@
 //! From resolved settings to the sections' types: units read, sizes bounded, useless settings refused.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -22,11 +21,11 @@ pub(crate) struct Settings {
 }
 
 /// Checks all sections; every problem is reported.
-pub(crate) fn check(resolved: &Resolved, dir: &Path) -> Result<Settings, Vec<Problem>> {
+pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
     let mut check = Check { resolved, problems: Vec::new() };
     let settings = Settings {
         stream: check.stream(),
-        lake: Lake { root: check.lake_root(dir), memory: check.size("lake.memory", ByteSize::mib(64)) },
+        lake: Lake { root: check.lake_root(), memory: check.size("lake.memory", ByteSize::mib(64)) },
         landing: Landing {
             max_wait: check.duration("landing.max_wait", Duration::from_millis(100)),
             max_rows: check.number("landing.max_rows", 1, 10_000_000),
@@ -34,10 +33,7 @@ pub(crate) fn check(resolved: &Resolved, dir: &Path) -> Result<Settings, Vec<Pro
             retention: check.duration("landing.retention", Duration::from_secs(1)),
             allowed_lateness: check.duration("landing.allowed_lateness", Duration::ZERO),
         },
-        staging: Staging {
-            max_rows: check.number("staging.max_rows", 1, 10_000_000),
-            unavailable_value: check.text("staging.unavailable_value"),
-        },
+        staging: Staging { max_rows: check.number("staging.max_rows", 1, 10_000_000) },
         curated: Curated { buckets: check.number("curated.buckets", 1, 1024) },
         warehouse: check.warehouse(),
     };
@@ -197,7 +193,7 @@ impl Check<'_> {
         self.resolved.keys().filter(|path| path.starts_with("stream.client.")).cloned().collect()
     }
 
-    fn lake_root(&mut self, dir: &Path) -> LakeRoot {
+    fn lake_root(&mut self) -> LakeRoot {
         let text = self.text("lake.root");
         match text.split_once("://") {
             Some(("s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => LakeRoot::S3(text),
@@ -207,13 +203,13 @@ impl Check<'_> {
                     format!("`{scheme}://` is no place for a lake"),
                     "use a folder or `s3://bucket/prefix`",
                 );
-                LakeRoot::Folder(dir.join("lake"))
+                LakeRoot::Folder("lake".into())
             }
             None if text.is_empty() => {
                 self.bad("lake.root", "it is empty", "use a folder or `s3://bucket/prefix`");
-                LakeRoot::Folder(dir.join("lake"))
+                LakeRoot::Folder("lake".into())
             }
-            None => LakeRoot::Folder(dir.join(text)),
+            None => LakeRoot::Folder(text.into()),
         }
     }
 

@@ -171,6 +171,9 @@ pub enum Fault {
         /// The table that it reads.
         source_table: String,
     },
+    /// A selection of something that does not exist.
+    #[error("`{0}` is no table of staging and no model")]
+    NotSelectable(String),
 }
 
 fn within(parent: &str) -> String {
@@ -273,6 +276,9 @@ impl Diagnose for Fault {
                 "a model has one row per row of its table, so both have the same key",
                 "select the table's key columns unchanged, and name them all in `key:`",
             ),
+            Self::NotSelectable(_) => {
+                ("W1045", "a selection names staging tables and curated models", "correct the name")
+            }
         };
         Diagnosis { code: Code(code), cause, fix, retry: Retry::AfterConfiguration }
     }

@@ -66,7 +66,7 @@ pub struct StreamFile {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "see `WeirFile`")]
 pub struct LakeFile {
-    /// A folder, relative to the project's folder or absolute, or an S3 URL such as `s3://bucket/lake`.
+    /// A folder, relative to the folder of the embedded parts (`--dir`) or absolute, or an S3 URL such as `s3://bucket/lake`.
     pub root: Option<String>,
     /// Memory limit of the engine, e.g. `256MiB`. Work beyond it spills to disk.
     pub memory: Option<String>,
@@ -98,9 +98,6 @@ pub struct StagingFile {
     /// Most landing rows read for one commit, e.g. `200000`. Bounds memory.
     #[schemars(range(min = 1))]
     pub max_rows: Option<u32>,
-    /// What the connector sends in place of a large value that an update left alone: the same text as its
-    /// `unavailable.value.placeholder`.
-    pub unavailable_value: Option<String>,
 }
 
 /// `curated:`
@@ -283,6 +280,8 @@ pub struct ModelFile {
     pub date_keys: Option<Vec<DateKeyFile>>,
     /// Facts only: times at which a column first took a value.
     pub milestones: Option<Vec<MilestoneFile>>,
+    /// Unit tests, run by `weir test`.
+    pub tests: Option<Vec<UnitTestFile>>,
 }
 
 /// What a model is.
@@ -294,11 +293,12 @@ pub enum KindWord {
     DateDimension,
 }
 
-/// `close` ends the current version; `ignore` leaves it current.
+/// `close` ends the current version; `mark` leaves it current and sets `is_deleted`; `ignore` leaves it as it is.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeletesWord {
     Close,
+    Mark,
     Ignore,
 }
 
@@ -335,6 +335,16 @@ pub struct DimensionRefFile {
     /// Output columns that hold the dimension's business key, in its key order.
     #[schemars(length(min = 1))]
     pub on: Vec<String>,
+    /// What a row points to whose business key the dimension does not have yet. `infer` when left out.
+    pub late_parent: Option<LateParentWord>,
+}
+
+/// `infer` makes an inferred member; `unknown` points to the unknown member (-1) until the parent arrives.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LateParentWord {
+    Infer,
+    Unknown,
 }
 
 /// A fact's pointer into the date dimension.
@@ -357,6 +367,96 @@ pub struct MilestoneFile {
     pub when_column: String,
     /// The value, e.g. `shipped`.
     pub equals: String,
+}
+
+/// Given changes and the rows that the model's table then holds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct UnitTestFile {
+    /// What it shows, e.g. `a_late_move_opens_a_version_between_two_others`.
+    pub name: String,
+    /// Staging rows per table, in the order in which they arrive.
+    pub given: BTreeMap<String, Vec<ChangeFile>>,
+    /// All rows of the table but the unknown member; each names the columns that matter.
+    pub expect: Vec<BTreeMap<String, CellFile>>,
+}
+
+/// A change of a source row, as staging holds it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ChangeFile {
+    /// `c`reate, `u`pdate, `d`elete, or `r`ead by a snapshot.
+    pub op: OpWord,
+    /// Commit time at the source. The log is in its order, and at one time in that of the list.
+    #[allow(dead_code, reason = "read from the document, where it is as written")]
+    pub at: Literal,
+    /// Columns of the contract; those left out are NULL. The key is always there.
+    #[schemars(with = "BTreeMap<String, Nullable>")]
+    pub row: BTreeMap<String, CellFile>,
+}
+
+/// Debezium's letters.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OpWord {
+    C,
+    U,
+    D,
+    R,
+}
+
+/// A value, or for a fact's key column the columns of the version that it leads to.
+#[derive(Debug, Clone)]
+pub enum CellFile {
+    /// A scalar; its text is in the document, as written.
+    Value,
+    Row(BTreeMap<String, CellFile>),
+}
+
+impl<'de> Deserialize<'de> for CellFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Object(row) => {
+                let cell =
+                    |(name, value): (String, serde_json::Value)| Self::deserialize(value).map(|cell| (name, cell));
+                let row: Result<_, serde_json::Error> = row.into_iter().map(cell).collect();
+                row.map(Self::Row).map_err(serde::de::Error::custom)
+            }
+            serde_json::Value::Array(_) => Err(serde::de::Error::custom("expected a value")),
+            _ => Ok(Self::Value),
+        }
+    }
+}
+
+impl JsonSchema for CellFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CellFile".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": ["null", "string", "number", "boolean", "object"],
+            "description": "A value, or for a fact's key column the columns of the version that it leads to.",
+            "additionalProperties": generator.subschema_for::<Nullable>()
+        })
+    }
+}
+
+/// A text, a number, a boolean or null.
+struct Nullable;
+
+impl JsonSchema for Nullable {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Nullable".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["null", "string", "number", "boolean"] })
+    }
 }
 
 /// A text, a number or a boolean, kept as it is written.

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::check_model::{self, ModelFiles};
 use crate::check_settings;
 use crate::check_table::{self, TableFiles, Typed, identifier};
+use crate::check_unit_test;
 use crate::error::{Fault, Place, Problem, ProjectError, suggest};
 use crate::model::SqlFile;
 use crate::project::Project;
@@ -48,7 +49,7 @@ pub fn resolved_settings(
 ) -> Result<Vec<ResolvedSetting>, ProjectError> {
     let mut problems = Vec::new();
     let (_, resolved) = settings(dir, env, overrides, &process_variables(), &mut problems);
-    match check_settings::check(&resolved, dir) {
+    match check_settings::check(&resolved) {
         Err(found) => add_new(&mut problems, found),
         Ok(_) if problems.is_empty() => return Ok(resolved.into_values().collect()),
         Ok(_) => {}
@@ -85,9 +86,11 @@ pub(crate) fn load_with(
         let name = document.root.to_json().get("name")?.as_str()?.to_owned();
         identifier(&name, "name", &document.place_of("name"), &mut problems)
     });
-    let settings = check_settings::check(&resolved, &dir).map_err(|found| add_new(&mut problems, found)).ok();
+    let settings = check_settings::check(&resolved).map_err(|found| add_new(&mut problems, found)).ok();
     let tables = check_table::check(&table_files(&dir, &mut problems), &mut problems);
-    let models = check_model::check(&model_files(&dir, &mut problems), &tables, &mut problems);
+    let files = model_files(&dir, &mut problems);
+    let models = check_model::check(&files, &tables, &mut problems);
+    let tests = check_unit_test::check(&files, &models, &tables, &mut problems);
     match (name, settings) {
         (Some(name), Some(settings)) if problems.is_empty() => Ok(Project {
             name,
@@ -101,6 +104,7 @@ pub(crate) fn load_with(
             warehouse: settings.warehouse,
             tables: tables.tables,
             models,
+            tests,
         }),
         _ => Err(ProjectError::new(problems)),
     }

@@ -87,6 +87,8 @@ pub enum ModelKind {
 pub enum Deletes {
     /// The current version ends; no version is current until the key comes back.
     Close,
+    /// The last version stays current, with `is_deleted` until the key comes back.
+    Mark,
     /// Nothing: the last version stays current.
     Ignore,
 }
@@ -100,6 +102,18 @@ pub struct DimensionRef {
     pub dimension: ModelName,
     /// The fact's output columns that hold the dimension's business key, in its key order.
     pub on: Vec<Identifier>,
+    /// What a row points to whose business key the dimension does not have yet.
+    pub late_parent: LateParent,
+}
+
+/// What a fact points to before its parent arrives. Afterwards it points to the parent in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LateParent {
+    /// An inferred member, made for it.
+    #[default]
+    Infer,
+    /// The unknown member, unless another fact has made an inferred one.
+    Unknown,
 }
 
 /// A fact's pointer into the date dimension.
@@ -146,7 +160,7 @@ impl Model {
         let given = |name: &Identifier, kind: ColumnType, nullable: bool| Column { name: name.clone(), kind, nullable };
         let own = || self.columns.iter().map(|column| given(&column.name, column.kind, true));
         match &self.kind {
-            ModelKind::Dimension { surrogate_key, .. } => {
+            ModelKind::Dimension { surrogate_key, deletes } => {
                 let mut out = vec![given(surrogate_key, ColumnType::BigInt, false)];
                 let (keys, rest): (Vec<_>, Vec<_>) = own().partition(|column| self.key.contains(&column.name));
                 out.extend(self.key.iter().filter_map(|name| keys.iter().find(|column| column.name == *name).cloned()));
@@ -155,6 +169,9 @@ impl Model {
                 out.push(fixed("effective_to", MOMENT, false));
                 out.push(fixed("is_current", ColumnType::Bit, false));
                 out.push(fixed("is_inferred", ColumnType::Bit, false));
+                if *deletes == Deletes::Mark {
+                    out.push(fixed("is_deleted", ColumnType::Bit, false));
+                }
                 out
             }
             ModelKind::Fact { dimensions, date_keys, milestones, .. } => {

@@ -7,6 +7,7 @@ use weir_core::name::{Identifier, ModelName, TableName};
 use crate::model::Model;
 use crate::settings::{Curated, Lake, Landing, Staging, Stream, Warehouse};
 use crate::table::Table;
+use crate::unit_test::UnitTest;
 
 /// A project whose files were all read and found right for one environment.
 ///
@@ -36,6 +37,8 @@ pub struct Project {
     pub tables: Vec<Table>,
     /// Curated models in build order: dimensions, then facts, the date dimension last.
     pub models: Vec<Model>,
+    /// Their unit tests, in the models' order.
+    pub tests: Vec<UnitTest>,
 }
 
 impl Project {

@@ -52,11 +52,14 @@ fn schema_of<T: JsonSchema>() -> Value {
     value
 }
 
-/// An optional key is left out, never written empty: `key:` without a value would do nothing.
+/// An optional key is left out, never written empty: `key:` without a value would do nothing. A type that has
+/// null among its values names it first.
 fn refuse_null(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            if let Some(Value::Array(types)) = map.get_mut("type") {
+            if let Some(Value::Array(types)) = map.get_mut("type")
+                && types.first() != Some(&json!("null"))
+            {
                 types.retain(|word| word != "null");
                 if let [only] = types.as_slice() {
                     let only = only.clone();

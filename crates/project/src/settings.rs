@@ -47,7 +47,7 @@ pub struct Lake {
 /// Where the lake is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LakeRoot {
-    /// A local folder, absolute.
+    /// A local folder, as written: a relative one is meant below the folder of the embedded parts.
     Folder(PathBuf),
     /// An S3 URL, `s3://bucket/prefix`. Read and checked here; opening it is the lake's to do or refuse.
     S3(String),
@@ -73,9 +73,6 @@ pub struct Landing {
 pub struct Staging {
     /// Most landing rows read for one staging commit; bounds memory.
     pub max_rows: usize,
-    /// What the connector sends in place of a large value that an update left alone: its
-    /// `unavailable.value.placeholder`.
-    pub unavailable_value: String,
 }
 
 /// `curated:`

@@ -77,7 +77,7 @@ impl Check<'_> {
         }
         let allowed = types(schema);
         let fits = match kind {
-            ScalarKind::Null => false,
+            ScalarKind::Null => allowed.contains(&"null"),
             ScalarKind::Bool => allowed.contains(&"boolean"),
             ScalarKind::Integer => allowed.contains(&"integer") || allowed.contains(&"number"),
             ScalarKind::Number => allowed.contains(&"number"),
@@ -146,6 +146,7 @@ fn words(schema: &Json) -> String {
         "integer" => "a whole number",
         "number" => "a number",
         "boolean" => "true or false",
+        "null" => "null",
         _ => "a text",
     };
     types(schema).into_iter().map(word).collect::<Vec<_>>().join(", ")

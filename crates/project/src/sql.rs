@@ -420,7 +420,7 @@ impl Reader<'_> {
 }
 
 /// The column that an expression is, without any change.
-pub(crate) fn bare(expr: &Expr) -> Option<String> {
+fn bare(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Identifier(name) => Some(folded(name)),
         Expr::CompoundIdentifier(names) => names.last().map(folded),
@@ -430,7 +430,7 @@ pub(crate) fn bare(expr: &Expr) -> Option<String> {
 }
 
 /// Both engines fold unquoted names to lower case.
-pub(crate) fn folded(name: &Ident) -> String {
+fn folded(name: &Ident) -> String {
     match name.quote_style {
         None => name.value.to_lowercase(),
         Some(_) => name.value.clone(),

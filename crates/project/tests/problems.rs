@@ -385,3 +385,57 @@ proptest::proptest! {
         let _ = pipeline.problems();
     }
 }
+
+#[test]
+fn a_mistake_in_a_unit_test_is_told_at_its_place() {
+    let pipeline = pipeline();
+    let file = "models/curated/dim_book.yaml";
+    let text = fs::read_to_string(pipeline.path().join(file)).expect("readable");
+    let tests = "tests:
+  - name: a book
+    given:
+      book:
+        - {op: c, at: 2024-01-01, row: {isbn: a, price: x}}
+        - {op: c, at: soon, row: {isbn: a, prize: 1}}
+        - {op: d, at: 2024-01-01, row: {price: 1.23456}}
+      loan: []
+      bok: []
+    expect:
+      - {isbn: a, price: null, is_curent: true}
+      - {isbn: {price: 1}}
+      - {}
+  - name: a book
+    given: {}
+    expect: []
+";
+    pipeline.write(file, &(text + tests));
+    let found = pipeline.lines();
+    let places: Vec<String> = (found.lines())
+        .map(|line| line.split([':', ' ']).collect::<Vec<_>>())
+        .map(|parts| format!("{} {}", parts[1], parts[3]))
+        .collect();
+    let wanted = [
+        "11 W1025", "12 W1025", "12 W1022", "13 W1005", "13 W1025", "14 W1008", "15 W1020", "17 W1022", "18 W1007",
+        "19 W1007", "20 W1006",
+    ];
+    assert_eq!(places, wanted, "{found}");
+    assert!(found.contains("`bok` (did you mean") || found.contains("`bok` (use one of: book"), "{found}");
+
+    pipeline.replace(file, "op: c", "op: x").replace(file, "expect: []", "except: []");
+    insta::assert_snapshot!(pipeline.lines(), @r"
+    models/curated/dim_book.yaml:11:16 W1007 `tests[0].given.book[0].op`: `x` is not allowed (did you mean `r`?)
+    models/curated/dim_book.yaml:20:5 W1005 key `expect` is missing in `tests[1]` (add it)
+    models/curated/dim_book.yaml:22:5 W1003 unknown key `except` in `tests[1]` (did you mean `expect`?)
+    ");
+    let right = tests
+        .replace("price: x", "price: 1")
+        .replace("at: soon, row: {isbn: a, prize: 1}", "at: 2024-01-02, row: {isbn: a}")
+        .replace("row: {price: 1.23456}", "row: {isbn: a}")
+        .replace("      loan: []\n      bok: []\n", "")
+        .replace("is_curent: true}\n      - {isbn: {price: 1}}\n      - {}\n", "is_current: true}\n")
+        .replace("  - name: a book\n    given: {}", "  - name: nothing\n    given: {}");
+    let other = self::pipeline();
+    let text = fs::read_to_string(other.path().join(file)).expect("readable");
+    other.write(file, &(text + &right));
+    assert_eq!(other.problems(), "");
+}

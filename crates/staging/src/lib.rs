@@ -23,7 +23,6 @@ mod reference;
 pub mod rules;
 pub mod run;
 pub mod typed;
-pub mod unavailable;
 mod value;
 
 pub use counts::RuleCount;

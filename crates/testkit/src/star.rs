@@ -12,7 +12,7 @@ use weir_core::name::{ModelName, TableName};
 use weir_core::order_key::OrderKey;
 use weir_core::surrogate::{UNKNOWN, surrogate_key};
 use weir_core::value::{Row, Value};
-use weir_project::{DateKey, Deletes, DimensionRef, Milestone, Model, ModelKind, Scd};
+use weir_project::{DateKey, Deletes, DimensionRef, LateParent, Milestone, Model, ModelKind, Scd};
 
 /// 9999-12-31T00:00:00 UTC.
 const OPEN: i64 = 253_402_214_400_000_000;
@@ -125,7 +125,7 @@ struct Version {
 
 fn dimension(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> {
     let columns = model.columns.len();
-    let mut rows = vec![member(UNKNOWN, vec![Value::Null; columns], false)];
+    let mut rows = vec![member(model, UNKNOWN, vec![Value::Null; columns], false)];
     let mut known = BTreeSet::new();
     for (key, events) in &histories[&model.name].keys {
         let versions = versions(model, key, events);
@@ -139,26 +139,35 @@ fn dimension(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<
             let surrogate = surrogate_key(&model.name, &key, 0);
             let mut values = key;
             values.resize(columns, Value::Null);
-            rows.push(member(surrogate, values, true));
+            rows.push(member(model, surrogate, values, true));
         }
     }
     rows
 }
 
 /// The row of an unknown or inferred member.
-fn member(surrogate: i64, values: Row, inferred: bool) -> Row {
+fn member(model: &Model, surrogate: i64, values: Row, inferred: bool) -> Row {
     let mut row = vec![Value::Int(surrogate)];
     row.extend(values);
     row.extend([Value::Timestamp(BEGINNING), Value::Timestamp(OPEN), Value::Bool(true), Value::Bool(inferred)]);
+    row.extend(mark(model, false));
     row
 }
 
-/// Keys of a dimension that any change ever of any fact pointed to.
+/// The column that only dimensions with marked deletes have.
+fn mark(model: &Model, deleted: bool) -> Option<Value> {
+    matches!(model.kind, ModelKind::Dimension { deletes: Deletes::Mark, .. }).then_some(Value::Bool(deleted))
+}
+
+/// Keys of a dimension that any change ever of any fact pointed to, but for pointers that wait.
 fn referenced(dimension: &ModelName, models: &[Model], histories: &Histories<'_>) -> BTreeSet<Row> {
     let mut keys = BTreeSet::new();
     for fact in models {
         let ModelKind::Fact { dimensions, .. } = &fact.kind else { continue };
         for pointer in dimensions.iter().filter(|pointer| pointer.dimension == *dimension) {
+            if pointer.late_parent != LateParent::Infer {
+                continue;
+            }
             for event in &histories[&fact.name].deliveries {
                 let key = pick(fact, pointer, &event.row);
                 if event.op != Op::Delete && !key.iter().any(Value::is_null) {
@@ -193,8 +202,14 @@ fn versions(model: &Model, key: &Row, events: &[Event]) -> Vec<Version> {
     }
     let instants: BTreeSet<i64> = events.iter().map(|event| event.at).filter(|at| *at < OPEN).collect();
     let instants: Vec<i64> = instants.into_iter().collect();
-    // What holds from an instant on: the last event that has taken effect by then, none when it is a delete.
-    let holds = |at: i64| events.iter().rfind(|event| event.at <= at).filter(|event| event.op != Op::Delete);
+    let newest_at = |at: i64| events.iter().rfind(|event| event.at <= at);
+    // What holds from an instant on: the last event that has taken effect by then, none when it is a delete. Where
+    // deletes are marked, what held before a delete goes on to hold, if anything did.
+    let states = |at: i64| instants.iter().take_while(move |i| **i <= at).filter_map(|i| newest_at(*i));
+    let holds = |at: i64| match deletes {
+        Deletes::Mark => states(at).filter(|event| event.op != Op::Delete).last(),
+        Deletes::Close | Deletes::Ignore => newest_at(at).filter(|event| event.op != Op::Delete),
+    };
     let tracked = |event: &Event| -> Row {
         model.columns.iter().zip(&event.row).filter(|(c, _)| c.scd == Scd::Type2).map(|(_, v)| v.clone()).collect()
     };
@@ -230,6 +245,8 @@ fn versions(model: &Model, key: &Row, events: &[Event]) -> Vec<Version> {
             });
         }
         row.extend([Value::Timestamp(*from), Value::Timestamp(to), Value::Bool(to == OPEN), Value::Bool(false)]);
+        let end = instants[i..].iter().copied().take_while(|at| *at < to).last().and_then(newest_at);
+        row.extend(mark(model, end.is_some_and(|event| event.op == Op::Delete)));
         out.push(Version { from: *from, surrogate, row });
     }
     out
@@ -270,7 +287,12 @@ fn fact(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> 
             } else {
                 let versions = timelines.get(&key).map_or(&[][..], Vec::as_slice);
                 let valid = versions.iter().rfind(|(from, _)| *from <= event_time).or(versions.first());
-                valid.map_or_else(|| surrogate_key(&pointer.dimension, &key, 0), |(_, surrogate)| *surrogate)
+                let is_inferred = || referenced(&pointer.dimension, models, histories).contains(&key);
+                match valid {
+                    Some((_, surrogate)) => *surrogate,
+                    None if is_inferred() => surrogate_key(&pointer.dimension, &key, 0),
+                    None => UNKNOWN,
+                }
             }));
         }
         row.extend(date_keys.iter().map(|key| Value::Int(date_key(model, key, &newest.row).into())));
@@ -401,6 +423,7 @@ mod tests {
                     key_column: "customer_key".parse().expect("a name"),
                     dimension: customer.name.clone(),
                     on: vec!["customer_id".parse().expect("a name")],
+                    late_parent: LateParent::Infer,
                 }],
                 date_keys: vec![],
                 milestones: vec![],
@@ -437,10 +460,10 @@ mod tests {
         };
         let none = Value::Null;
         let mut wanted = vec![
-            member(-1, vec![none.clone(), none.clone(), none.clone()], false),
+            member(&customer, -1, vec![none.clone(), none.clone(), none.clone()], false),
             version(key(1, 0), "Anne", "UK", 10, 20),
             version(key(1, 20), "Anne", "FR", 20, 30),
-            member(key(2, 0), vec![Value::Int(2), none.clone(), none], true),
+            member(&customer, key(2, 0), vec![Value::Int(2), none.clone(), none], true),
         ];
         wanted.sort();
         assert_eq!(found[&customer.name], wanted);

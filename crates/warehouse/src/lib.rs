@@ -35,10 +35,10 @@ pub mod wire;
 
 pub use database::{Options, Warehouse};
 pub use error::{EngineFailure, WarehouseError};
-pub use outcome::{Column, Kind, Outcome, Tag};
+pub use outcome::{Answer, Column, Kind, Outcome, Tag};
 pub use script::{Placeholders, substitute};
 pub use session::{Session, Transaction};
-pub use wire::{Users, serve};
+pub use wire::{Client, Users, serve};
 
 #[cfg(test)]
 mod tests;

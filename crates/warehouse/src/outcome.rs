@@ -62,6 +62,17 @@ pub struct Outcome {
     batches: Vec<RecordBatch>,
 }
 
+/// What statements give, one after the other, as it comes.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// A statement gives rows, with these columns.
+    Columns(&'a [Column]),
+    /// A row as Postgres writes it; NULL is none.
+    Row(Vec<Option<String>>),
+    /// A statement is done.
+    Done(&'a Tag),
+}
+
 /// What the client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
@@ -109,12 +120,15 @@ impl Outcome {
 
     /// The rows as Postgres writes them; NULL is none.
     pub fn rows(&self) -> Vec<Vec<Option<String>>> {
-        self.cells(|array, row, _| text(array, row))
-    }
-
-    /// The rows as values.
-    pub fn values(&self) -> Vec<Row> {
-        self.cells(|array, row, kind| value(array, row, kind))
+        let mut out = Vec::new();
+        self.batches.iter().for_each(|batch| {
+            rows(batch, &mut |answer| {
+                if let Answer::Row(row) = answer {
+                    out.push(row);
+                }
+            });
+        });
+        out
     }
 
     /// The one value of the one row, as text.
@@ -123,19 +137,32 @@ impl Outcome {
         text(batch.column(0).as_ref(), 0)
     }
 
+    /// The same, piece by piece.
+    pub(crate) fn answer(&self, each: &mut dyn FnMut(Answer<'_>)) {
+        if self.has_rows() {
+            each(Answer::Columns(&self.columns));
+            self.batches.iter().for_each(|batch| rows(batch, each));
+        }
+        each(Answer::Done(&self.tag));
+    }
+
     pub(crate) fn batches(&self) -> &[RecordBatch] {
         &self.batches
     }
+}
 
-    fn cells<T>(&self, cell: impl Fn(&dyn Array, usize, Kind) -> T) -> Vec<Vec<T>> {
-        let mut out = Vec::new();
-        for batch in &self.batches {
-            for row in 0..batch.num_rows() {
-                let cells = batch.columns().iter().zip(&self.columns);
-                out.push(cells.map(|(array, column)| cell(array.as_ref(), row, column.kind)).collect());
-            }
-        }
-        out
+/// The rows of a batch as Postgres writes them.
+pub(crate) fn rows(batch: &RecordBatch, each: &mut dyn FnMut(Answer<'_>)) {
+    for row in 0..batch.num_rows() {
+        each(Answer::Row(batch.columns().iter().map(|array| text(array.as_ref(), row)).collect()));
+    }
+}
+
+/// The rows of a batch as values.
+pub(crate) fn values(batch: &RecordBatch, columns: &[Column], each: &mut dyn FnMut(&Row)) {
+    for row in 0..batch.num_rows() {
+        let cells = batch.columns().iter().zip(columns);
+        each(&cells.map(|(array, column)| value(array.as_ref(), row, column.kind)).collect());
     }
 }
 

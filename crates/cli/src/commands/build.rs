@@ -4,16 +4,18 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_operate::{Site, run, warehouse};
+use weir_project::Selection;
 use weir_staging::Stager;
 
-use super::site;
 use crate::args::{Build, Global, Upto};
 use crate::failure::Failure;
 use crate::output::Listing;
 
 pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
-    let site = site(global).await?;
-    let built = build(&site, args.upto).await;
+    let project = super::project(global)?;
+    let selection = super::selection(&project, &args.part)?;
+    let site = Site::open(project, &global.dir).await?;
+    let built = build(&site, args.upto, &selection).await;
     let closed = site.close().await;
     let listing = built?;
     closed?;
@@ -21,9 +23,9 @@ pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn build(site: &Site, upto: Upto) -> Result<Listing, Failure> {
+async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing, Failure> {
     let mut listing = Listing::new(["zone", "table", "read", "written", "removed", "set aside"]);
-    for (table, staged) in run::stage(site, &mut Stager::default()).await? {
+    for (table, staged) in run::stage_selected(site, &mut Stager::default(), selection).await? {
         let counts = staged.counts;
         listing.row([
             json!("staging"),
@@ -35,7 +37,10 @@ async fn build(site: &Site, upto: Upto) -> Result<Listing, Failure> {
         ]);
     }
     if upto >= Upto::Curated {
-        for table in run::build(site).await?.tables {
+        for table in run::build_selected(site, selection).await?.tables {
+            if !selection.has_model(&table.table) && table.upserts + table.deletes == 0 {
+                continue;
+            }
             listing.row([
                 json!("curated"),
                 json!(table.table),

@@ -11,8 +11,8 @@ use crate::output::Listing;
 
 pub fn run(global: &Global, args: &Config) -> Result<ExitCode, Failure> {
     let Config::Show { resolved, origin } = args;
-    let settings =
-        weir_project::resolved_settings(&global.project, &global.env, &global.overrides).map_err(Failure::project)?;
+    let settings = weir_project::resolved_settings(&super::pipeline(global), &global.env, &global.overrides)
+        .map_err(Failure::project)?;
     let mut columns = vec!["setting", "value"];
     if *origin {
         columns.push("origin");

@@ -12,7 +12,7 @@ use weir_project::Project;
 use weir_source::Source;
 use weir_source::online_retail::OnlineRetail;
 use weir_source::simulate::{Simulator, Size, Spec, Switches};
-use weir_warehouse::{Users, Warehouse};
+use weir_warehouse::Warehouse;
 
 use super::until_asked_to_stop;
 use crate::args::{Demo, Format, Global};
@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: Demo) -> Result<ExitCode, Failure> {
     let dir = site::make_folder(&dir).map_err(Failure::of)?;
     let pipeline = pipeline::unpack(&dir)?;
     let loaded = weir_project::load(&pipeline, &global.env, &global.overrides).map_err(Failure::project)?;
-    let project = site::with_lake_in(loaded, &dir);
+    let project = site::in_folder(loaded, &dir);
     let source = Arc::new(open_source(&args, &project)?);
 
     let site = Site::open(project, &dir).await?;
@@ -48,7 +48,7 @@ pub async fn run(global: &Global, args: Demo) -> Result<ExitCode, Failure> {
     print(global.output, &report, &warehouse, &dir, args.keep.is_some())?;
     let differences = report.reconciliation.differences();
     if args.serve && differences == 0 {
-        serve(warehouse).await?;
+        serve(&site, warehouse).await?;
     } else {
         // Its readers leave before the broker does.
         drop(warehouse);
@@ -67,7 +67,7 @@ fn open_source(args: &Demo, project: &Project) -> Result<Source, Failure> {
     }
 }
 
-async fn serve(warehouse: Arc<Warehouse>) -> Result<(), Failure> {
+async fn serve(site: &Site, warehouse: Arc<Warehouse>) -> Result<(), Failure> {
     let listener = match up::bind(PORT).await {
         Ok(listener) => listener,
         Err(_) => up::bind(0).await.map_err(Failure::of)?,
@@ -75,7 +75,7 @@ async fn serve(warehouse: Arc<Warehouse>) -> Result<(), Failure> {
     let port = listener.local_addr().context("the wire has no address")?.port();
     say(&format!("\nserving until Ctrl-C: psql -h 127.0.0.1 -p {port} -U weir weir"));
     let stop = until_asked_to_stop();
-    weir_warehouse::wire::serve(warehouse, listener, Users::Trust, stop.cancelled_owned()).await.map_err(Failure::of)
+    Ok(up::serve(&site.dir, warehouse, listener, Some(&site.services), stop).await?)
 }
 
 fn print(format: Format, report: &DemoReport, warehouse: &Warehouse, dir: &Path, kept: bool) -> Result<(), Failure> {

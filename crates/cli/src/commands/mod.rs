@@ -6,23 +6,26 @@ mod config;
 mod demo;
 mod explain;
 mod lineage;
+mod plan;
 mod reconcile;
 mod replay;
 mod serve;
 mod sql;
 mod stream;
+mod test;
 mod topic;
 mod trace;
 mod up;
 mod validate;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 use weir_operate::Site;
-use weir_project::Project;
+use weir_project::{Project, Selection};
 
-use crate::args::{Cli, Command, Global};
+use crate::args::{Cli, Command, Global, Part};
 use crate::failure::Failure;
 
 /// Runs the command; the exit code is that of a command that did its work.
@@ -38,7 +41,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Stream(args) => stream::run(&global, &args).await,
         Command::Build(args) => build::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
-        Command::Sql(args) => sql::run(&global, args),
+        Command::Sql(args) => sql::run(&global, args).await,
+        Command::Test(args) => test::run(&global, &args).await,
+        Command::Plan(args) => plan::run(&global, &args).await,
         Command::Check => check::run(&global).await,
         Command::Reconcile => reconcile::run(&global).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,
@@ -47,9 +52,25 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The project, read strictly.
+/// The pipeline's folder: the one that is named, else the one that a kept demo holds, else the current one.
+fn pipeline(global: &Global) -> PathBuf {
+    let kept = global.dir.join(crate::pipeline::FOLDER);
+    match &global.project {
+        Some(named) => named.clone(),
+        None if kept.join("weir.yaml").is_file() => kept,
+        None => PathBuf::from("."),
+    }
+}
+
+/// The project, read strictly, with its lake where the folder of the embedded parts has it.
 fn project(global: &Global) -> Result<Project, Failure> {
-    weir_project::load(&global.project, &global.env, &global.overrides).map_err(Failure::project)
+    let read = weir_project::load(&pipeline(global), &global.env, &global.overrides).map_err(Failure::project)?;
+    Ok(weir_operate::site::in_folder(read, &global.dir))
+}
+
+/// The tables and models that the command line selects; all when it says nothing.
+fn selection(project: &Project, part: &Part) -> Result<Selection, Failure> {
+    Selection::new(project, &part.select).map_err(Failure::project)
 }
 
 /// The project at work in the folder of the embedded parts.

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use weir_operate::{site, up, warehouse};
-use weir_warehouse::Users;
 
 use super::until_asked_to_stop;
 use crate::args::{Global, Serve};
@@ -18,8 +17,6 @@ pub async fn run(global: &Global, args: &Serve) -> Result<ExitCode, Failure> {
     let port = listener.local_addr().map_or(args.port, |address| address.port());
     say(&format!("psql -h 127.0.0.1 -p {port} -U weir weir"));
     let stop = until_asked_to_stop();
-    weir_warehouse::wire::serve(warehouse, listener, Users::Trust, stop.cancelled_owned())
-        .await
-        .map_err(Failure::of)?;
+    up::serve(&dir, warehouse, listener, None, stop).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,8 +14,8 @@ pub async fn run(global: &Global, args: &Up) -> Result<ExitCode, Failure> {
     let site = site(global).await?;
     let pace = Pace { build_every: args.build_every, refresh_every: site.project.warehouse.refresh_every };
     let result = up(&site, listener, pace, until_asked_to_stop(), |running| {
-        say(&format!("brokers    {}", running.brokers));
-        say(&format!("registry   {}", running.registry));
+        say(&format!("brokers    {}", site.services.connection.brokers()));
+        say(&format!("registry   {}", site.services.registry.url()));
         say(&format!("warehouse  psql -h 127.0.0.1 -p {} -U weir weir", running.wire));
         say("Ctrl-C ends it in good order");
     })

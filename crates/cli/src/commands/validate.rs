@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::output::line;
 
 pub fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let problems = weir_project::validate(&global.project, &global.env);
+    let problems = weir_project::validate(&super::pipeline(global), &global.env);
     if !problems.is_empty() {
         return Err(Failure::Project(problems));
     }

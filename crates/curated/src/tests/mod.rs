@@ -2,8 +2,7 @@
 
 mod fixture;
 mod hard_cases;
-mod histories;
-mod published;
+mod late_parent;
 mod pure;
 mod reference;
 mod speed;

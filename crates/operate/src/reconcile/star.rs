@@ -18,7 +18,7 @@ use weir_project::{Deletes, Model, ModelKind, Project, Table};
 use super::quarantined::{LastState, LastStates};
 use super::report::ZoneLine;
 use super::tally::{Tally, fingerprint};
-use super::values::{batch, row};
+use super::values::row;
 use super::zones::{scan, unreadable};
 
 /// Keys that are projected at once.
@@ -38,9 +38,9 @@ pub async fn curated(project: &Project, lake: &Lake, mut states: LastStates) -> 
 }
 
 async fn of_model(lake: &Lake, table: &Table, model: &Model, states: &[LastState]) -> Result<ZoneLine, Diagnosed> {
-    let ignore_deletes = matches!(model.kind, ModelKind::Dimension { deletes: Deletes::Ignore, .. });
+    let keeps_deleted = matches!(model.kind, ModelKind::Dimension { deletes: Deletes::Ignore | Deletes::Mark, .. });
     let rows: Vec<&Row> =
-        states.iter().filter(|state| ignore_deletes || !state.deleted).filter_map(|state| state.row.as_ref()).collect();
+        states.iter().filter(|state| keeps_deleted || !state.deleted).filter_map(|state| state.row.as_ref()).collect();
     let mut tally = Tally::default();
     let key = model.key_indexes();
     for chunk in rows.chunks(CHUNK) {
@@ -79,7 +79,7 @@ async fn of_model(lake: &Lake, table: &Table, model: &Model, states: &[LastState
 
 /// What the table's cleaning and the model's query make of some rows. Plain projection: no history, no keys.
 async fn project(lake: &Lake, table: &Table, model: &Model, rows: &[Row]) -> Result<RecordBatch, DataFusionError> {
-    let rows = batch(&table.columns, rows)?;
+    let rows = weir_lake::row_batch(&table.columns, rows)?;
     let cleaned = match &table.staging_sql {
         Some(sql) => query(lake, "landing", &table.name, rows, &sql.text).await?,
         None => rows,
@@ -100,7 +100,7 @@ fn batch_like(
     columns: &[weir_core::column::Column],
     found: RecordBatch,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let wanted = batch(columns, &[])?.schema();
+    let wanted = weir_lake::row_batch(columns, &[])?.schema();
     let arrays = found
         .columns()
         .iter()

@@ -69,9 +69,5 @@ fn each_row(
 ) -> Result<(), Diagnosed> {
     let quoted: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
     let sql = format!("SELECT {} FROM \"{schema}\".\"{table}\"", quoted.join(", "));
-    let mut session = warehouse.session()?;
-    for outcome in session.run(&sql)? {
-        outcome.values().iter().for_each(|row| visit(row));
-    }
-    Ok(())
+    Ok(warehouse.session()?.each_row(&sql, |row| visit(row))?)
 }

@@ -87,7 +87,14 @@ impl Diagnose for WarehouseError {
             Self::Locked { .. } => (
                 "W7001",
                 "one process owns the file, usually a running `weir serve`, `weir up` or a `duckdb` shell",
-                "talk to the running Weir over the Postgres wire, or stop that process first",
+                "`weir sql` talks to a running `serve` or `up` by itself; else wait until that process is done, or stop it",
+                Retry::Later,
+            ),
+            Self::Remote { diagnosis, .. } => return (**diagnosis).clone(),
+            Self::ServerLost { .. } => (
+                "W7501",
+                "the process that serves the warehouse ended, or was stopped, while it was asked",
+                "run the command again; what an open transaction had done is undone",
                 Retry::Later,
             ),
             Self::AlreadyOpen { .. } => (

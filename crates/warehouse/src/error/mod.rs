@@ -4,6 +4,8 @@ mod diagnosis;
 
 use std::path::PathBuf;
 
+use weir_core::diagnosis::Diagnosis;
+
 /// Every failure of this crate. A failed statement changes nothing: its transaction is aborted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,6 +15,20 @@ pub enum WarehouseError {
     Locked {
         /// The DuckDB file.
         path: PathBuf,
+    },
+    /// A server of this warehouse refused a statement.
+    #[error("{message}")]
+    Remote {
+        /// Its message.
+        message: String,
+        /// Code, cause and fix as the server gave them.
+        diagnosis: Box<Diagnosis>,
+    },
+    /// The server of this warehouse went away, or answers what is not understood.
+    #[error("lost the connection to the process that serves the warehouse")]
+    ServerLost {
+        /// What the system said.
+        source: std::io::Error,
     },
     /// This process holds the file already; a second open would corrupt it.
     #[error("the warehouse file `{}` is already open in this process", path.display())]
@@ -293,6 +309,8 @@ impl WarehouseError {
     pub fn sqlstate(&self) -> &'static str {
         match self {
             Self::Locked { .. } | Self::AlreadyOpen { .. } => "55006",
+            Self::Remote { .. } => "XX000",
+            Self::ServerLost { .. } => "08006",
             Self::Open { .. } | Self::Listen { .. } | Self::Passwords { .. } | Self::NotLoopback { .. } => "58030",
             Self::Syntax { .. } => "42601",
             Self::Unsupported { .. } | Self::Refused { .. } => "0A000",

@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use duckdb::arrow::array::RecordBatch;
 use duckdb::{Connection, InterruptHandle};
+use weir_core::value::Row;
 
 use crate::database::{Shared, names};
 use crate::error::WarehouseError;
-use crate::outcome::{Column, Outcome, Tag, kind_of_name};
+use crate::outcome::{Answer, Column, Outcome, Tag, columns, kind_of_name, rows, values};
 use crate::statement::merge::Merge;
 use crate::statement::rewrite::Names;
 use crate::statement::text::{Piece, split};
@@ -82,6 +84,52 @@ impl Session {
 
     /// As [`Session::run`], handing over each outcome as soon as it is there.
     pub fn run_each(&mut self, text: &str, mut each: impl FnMut(Outcome)) -> Result<(), WarehouseError> {
+        self.each_piece(text, |session, piece| session.run_piece(piece).map(&mut each))
+    }
+
+    /// As [`Session::run`], handing over each row as soon as it is there: none is held.
+    pub fn stream(&mut self, text: &str, each: &mut dyn FnMut(Answer<'_>)) -> Result<(), WarehouseError> {
+        self.each_piece(text, |session, piece| {
+            let statement = session.statement(piece)?;
+            let (Statement::Query(sql) | Statement::CatalogQuery(sql)) = &statement else {
+                let outcome = session.execute(&statement).map_err(|error| session.fail(error))?;
+                outcome.answer(each);
+                return Ok(());
+            };
+            let mut count = 0;
+            let done = session.each_batch(sql, |columns, batch| match batch {
+                None => each(Answer::Columns(columns)),
+                Some(batch) => {
+                    count += batch.num_rows() as u64;
+                    rows(batch, each);
+                }
+            });
+            done.map_err(|error| session.fail(error))?;
+            each(Answer::Done(&Tag::counted("SELECT", count)));
+            Ok(())
+        })
+    }
+
+    /// The rows of one query as values, of which none is held.
+    pub fn each_row(&mut self, query: &str, mut each: impl FnMut(&Row)) -> Result<(), WarehouseError> {
+        self.each_piece(query, |session, piece| {
+            let (Statement::Query(sql) | Statement::CatalogQuery(sql)) = session.statement(piece)? else {
+                return Err(session.fail(WarehouseError::syntax("this is no query")));
+            };
+            let done = session.each_batch(&sql, |columns, batch| {
+                if let Some(batch) = batch {
+                    values(batch, columns, &mut each);
+                }
+            });
+            done.map_err(|error| session.fail(error))
+        })
+    }
+
+    fn each_piece(
+        &mut self,
+        text: &str,
+        mut work: impl FnMut(&mut Self, &Piece) -> Result<(), WarehouseError>,
+    ) -> Result<(), WarehouseError> {
         let pieces = match split(text) {
             Ok(pieces) => pieces,
             Err(error) => return Err(self.fail(error)),
@@ -93,14 +141,11 @@ impl Session {
             self.transaction = Transaction::Open;
         }
         for piece in &pieces {
-            match self.run_piece(piece) {
-                Ok(outcome) => each(outcome),
-                Err(error) => {
-                    if implicit {
-                        self.rollback();
-                    }
-                    return Err(error);
+            if let Err(error) = work(self, piece) {
+                if implicit {
+                    self.rollback();
                 }
+                return Err(error);
             }
         }
         if implicit && self.transaction == Transaction::Open {
@@ -111,6 +156,12 @@ impl Session {
 
     /// Runs one statement.
     pub fn run_piece(&mut self, piece: &Piece) -> Result<Outcome, WarehouseError> {
+        let statement = self.statement(piece)?;
+        self.execute(&statement).map_err(|error| self.fail(error))
+    }
+
+    /// What a piece says, if the transaction still takes it.
+    fn statement(&mut self, piece: &Piece) -> Result<Statement, WarehouseError> {
         let statement = match self.parse(piece) {
             Ok(statement) => statement,
             Err(error) => {
@@ -121,7 +172,7 @@ impl Session {
         if self.transaction == Transaction::Failed && !matches!(statement, Statement::Commit | Statement::Rollback) {
             return Err(WarehouseError::Aborted);
         }
-        self.execute(&statement).map_err(|error| self.fail(error))
+        Ok(statement)
     }
 
     /// Columns that a statement would give, without running it; none for one without rows.
@@ -306,6 +357,20 @@ impl Session {
         let rows = statement.query_arrow([])?;
         let schema = rows.get_schema();
         Ok(Outcome::query(&schema, rows.collect(), command))
+    }
+
+    /// Hands over a query's columns, once without a batch, then with each batch of its rows.
+    fn each_batch(
+        &self,
+        sql: &str,
+        mut each: impl FnMut(&[Column], Option<&RecordBatch>),
+    ) -> Result<(), WarehouseError> {
+        let mut statement = self.connection.prepare(sql)?;
+        let batches = statement.query_arrow([])?;
+        let columns = columns(&batches.get_schema());
+        each(&columns, None);
+        batches.for_each(|batch| each(&columns, Some(&batch)));
+        Ok(())
     }
 
     fn write(&self, sql: &str, command: &str) -> Result<Outcome, WarehouseError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use weir_core::diagnosis::Diagnose;
 
 use super::Fixture;
 use crate::{Options, Users, Warehouse, WarehouseError, serve};
@@ -225,4 +226,34 @@ fn a_driver_with_the_extended_protocol_sends_and_gets_typed_values() {
         return println!("skipped: the Python package pg8000 is not installed");
     }
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn the_client_gets_from_a_server_what_a_session_gives() {
+    use crate::{Answer, Client};
+    let text = "CREATE TABLE t (a INT, b VARCHAR(9), c DECIMAL(12,3), d BOOLEAN); INSERT INTO t VALUES (1, 'x', 1.5, true), \
+                (2, NULL, -0.001, false); SELECT * FROM t ORDER BY a; SELECT 1/0";
+    let hear = |into: &mut Vec<String>, answer: Answer<'_>| into.push(format!("{answer:?}"));
+
+    let fixture = Fixture::new();
+    let mut alone = Vec::new();
+    let failed = fixture.session().stream(text, &mut |answer| hear(&mut alone, answer));
+    let alone_error = failed.map_err(|error| (error.to_string(), error.diagnosis()));
+
+    let served = served(Users::Trust);
+    let pid = std::process::id();
+    assert!(Client::connect(served.port, pid + 1).unwrap().is_none(), "another process than the note says");
+    let mut client = Client::connect(served.port, pid).unwrap().unwrap();
+    let mut over = Vec::new();
+    let failed = client.stream(text, &mut |answer| hear(&mut over, answer));
+    assert_eq!(over, alone);
+    assert!(alone.len() > 4, "{alone:?}");
+    let error = failed.map_err(|error| (error.to_string(), error.diagnosis()));
+    assert_eq!(error.as_ref().map_err(|(_, diagnosis)| diagnosis), alone_error.as_ref().map_err(|(_, d)| d));
+
+    // The connection is good for the next text, and says when the server is gone.
+    client.stream("SELECT 1", &mut |_| {}).unwrap();
+    drop(served);
+    let gone = client.stream("SELECT 1", &mut |_| {});
+    assert!(matches!(gone, Err(WarehouseError::ServerLost { .. })), "{gone:?}");
 }

@@ -31,6 +31,28 @@ pub fn pg_type(kind: Kind) -> Type {
     }
 }
 
+/// The column type that [`pg_type`] and [`type_modifier`] made these from.
+pub fn kind_of_type(oid: u32, modifier: i32) -> Kind {
+    match Type::from_oid(oid) {
+        Some(Type::BOOL) => Kind::Bool,
+        Some(Type::INT2) => Kind::Int2,
+        Some(Type::INT4) => Kind::Int4,
+        Some(Type::INT8) => Kind::Int8,
+        Some(Type::FLOAT4) => Kind::Float4,
+        Some(Type::FLOAT8) => Kind::Float8,
+        Some(Type::NUMERIC) => {
+            let both = modifier - 4;
+            let [_, precision, _, scale] = both.to_be_bytes();
+            Kind::Numeric { precision, scale: scale.cast_signed() }
+        }
+        Some(Type::DATE) => Kind::Date,
+        Some(Type::TIMESTAMP) => Kind::Timestamp,
+        Some(Type::TIMESTAMPTZ) => Kind::TimestampTz,
+        Some(Type::BYTEA) => Kind::Bytes,
+        _ => Kind::Text,
+    }
+}
+
 /// What the wire calls a type modifier: precision and scale of a NUMERIC.
 pub fn type_modifier(kind: Kind) -> i32 {
     match kind {
@@ -135,6 +157,16 @@ mod tests {
         let mut data = BytesMut::new();
         put_numeric(&mut data, unscaled, scale);
         data.chunks(2).map(|two| i16::from_be_bytes([two[0], two[1]])).collect()
+    }
+
+    #[test]
+    fn a_column_type_comes_back_from_the_wire_as_it_was() {
+        let plain = [Kind::Bool, Kind::Int2, Kind::Int4, Kind::Int8, Kind::Float4, Kind::Float8, Kind::Text];
+        let others = [Kind::Date, Kind::Timestamp, Kind::TimestampTz, Kind::Bytes];
+        let numerics = [(38, 0), (12, 3), (20, 20)].map(|(precision, scale)| Kind::Numeric { precision, scale });
+        for kind in plain.into_iter().chain(others).chain(numerics) {
+            assert_eq!(kind_of_type(pg_type(kind).oid(), type_modifier(kind)), kind);
+        }
     }
 
     #[test]

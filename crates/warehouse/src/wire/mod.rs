@@ -4,6 +4,7 @@
 
 mod cancel;
 pub mod catalog;
+mod client;
 mod encode;
 mod parameters;
 mod users;
@@ -32,9 +33,10 @@ use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use weir_core::diagnosis::Diagnose;
+use weir_core::diagnosis::{Diagnose, Retry};
 
 use cancel::Cancels;
+pub use client::Client;
 use users::Startup;
 pub use users::Users;
 
@@ -138,7 +140,13 @@ fn wire_error(error: &WarehouseError) -> ErrorInfo {
     let mut info = ErrorInfo::new("ERROR".to_owned(), error.sqlstate().to_owned(), message);
     info.detail = Some(format!("{}: {}", diagnosis.code, diagnosis.cause));
     info.hint = Some(diagnosis.fix.to_owned());
+    info.routine = Some(routine(diagnosis.retry));
     info
+}
+
+/// What an error's routine field says: the exit code that a command would end with.
+fn routine(retry: Retry) -> String {
+    format!("exit {}", retry.exit_code())
 }
 
 fn user_error(error: &WarehouseError) -> PgWireError {

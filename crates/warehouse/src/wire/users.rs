@@ -1,6 +1,6 @@
 //! Who may connect: anyone on this machine, or those of a password file, by SCRAM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use futures::Sink;
 use pgwire::api::auth::sasl::SASLAuthStartupHandler;
 use pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, ScramAuth, gen_salted_password};
 use pgwire::api::auth::{
-    AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler, finish_authentication,
-    protocol_negotiation, save_startup_parameters_to_metadata,
+    AuthSource, DefaultServerParameterProvider, LoginInfo, Password, ServerParameterProvider, StartupHandler,
+    finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata,
 };
 use pgwire::api::{ClientInfo, PidSecretKeyGenerator, RandomPidSecretKeyGenerator};
 use pgwire::error::{PgWireError, PgWireResult};
@@ -70,12 +70,27 @@ impl AuthSource for Source {
     }
 }
 
+/// The parameter by which a server tells which process it is, so that no other is taken for it.
+pub const PROCESS: &str = "weir_process";
+
+/// What the server says of itself.
+#[derive(Debug)]
+pub struct Parameters(DefaultServerParameterProvider);
+
+impl ServerParameterProvider for Parameters {
+    fn server_parameters<C: ClientInfo>(&self, client: &C) -> Option<HashMap<String, String>> {
+        let mut all = self.0.server_parameters(client)?;
+        all.insert(PROCESS.to_owned(), std::process::id().to_string());
+        Some(all)
+    }
+}
+
 /// The first exchange with a client.
 pub enum Startup {
     /// Without a password.
-    Trust(Arc<DefaultServerParameterProvider>),
+    Trust(Arc<Parameters>),
     /// By SCRAM.
-    Scram(Box<SASLAuthStartupHandler<DefaultServerParameterProvider>>),
+    Scram(Box<SASLAuthStartupHandler<Parameters>>),
 }
 
 impl Startup {
@@ -84,7 +99,7 @@ impl Startup {
         let mut parameters = DefaultServerParameterProvider::default();
         // What Redshift answers; clients take its age for what it can do.
         parameters.server_version = "8.0.2".into();
-        let parameters = Arc::new(parameters);
+        let parameters = Arc::new(Parameters(parameters));
         match users {
             Users::Trust => Self::Trust(parameters),
             Users::Passwords(salted) => {
