@@ -1,11 +1,12 @@
 //! kill -9 at any moment: the next start ends with no difference.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use weir_core::failpoint::NAMES;
 use weir_testkit::harness::Weir;
 
-use crate::place::Place;
+use crate::place::{Place, text};
 
 const ROWS: &str = "3000";
 
@@ -44,4 +45,60 @@ fn a_demo_killed_again_and_again_at_odd_moments_ends_without_a_difference() {
         running.kill();
     }
     demo(&place).run().expect_code(0);
+}
+
+/// Every row of every table of the star, as the warehouse answers, sorted.
+fn star(place: &Place) -> BTreeMap<String, Vec<String>> {
+    let project = weir_project::load(&place.pipeline(), "dev", &[]).unwrap();
+    let rows = |table: &str| {
+        let rows = place.sql(&format!("select * from analytics.{table}"));
+        let mut rows: Vec<String> =
+            rows.iter().map(|row| row.as_object().unwrap().values().map(text).collect::<Vec<_>>().join("|")).collect();
+        rows.sort();
+        rows
+    };
+    project.models.iter().map(|model| (model.name.to_string(), rows(model.name.as_str()))).collect()
+}
+
+/// A place with one finished build, and staged changes that the next one has to take in: late ones, deletes, keys
+/// that return, versions to close.
+fn between_two_builds() -> Place {
+    let place = Place::reference();
+    let replay = ["replay", "simulate", "--seed", "11", "--customers", "60", "--products", "30", "--orders", "150"];
+    let mut first = place.weir(&[&replay[..], &["--events-per-second", "700"]].concat()).start();
+    std::thread::sleep(Duration::from_millis(1200));
+    first.interrupt();
+    first.wait(Duration::from_secs(60));
+    place.run(&["stream", "--once"]);
+    place.run(&["build"]);
+    place.run(&replay);
+    place.run(&["stream", "--once"]);
+    place
+}
+
+#[test]
+fn a_build_killed_at_any_of_its_commits_is_made_good_by_the_next_one_row_for_row() {
+    let before = between_two_builds();
+    let undisturbed = before.twin();
+    undisturbed.run(&["build"]);
+    let wanted = star(&undisturbed);
+    assert!(wanted.values().all(|rows| !rows.is_empty()), "every table has rows");
+
+    let mut kills = 0;
+    for name in NAMES.iter().filter(|name| name.starts_with("curated.") || name.starts_with("warehouse.load")) {
+        // Each time that the point is passed: between every two tables, not only the first two.
+        for time in 1.. {
+            let place = before.twin();
+            let killed = place.weir(&["build"]).env("WEIR_FAILPOINT", &format!("{name}={time}")).run();
+            if killed.status.success() {
+                break;
+            }
+            assert!(killed.stderr.contains(&format!("failpoint {name}")), "{name}={time}: {}", killed.stderr);
+            place.run(&["build"]);
+            assert!(star(&place) == wanted, "the star differs after a kill at {name}={time}");
+            place.run(&["check"]);
+            kills += 1;
+        }
+    }
+    assert!(kills >= 2 * wanted.len(), "{kills} kills are too few for {} tables", wanted.len());
 }

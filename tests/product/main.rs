@@ -4,6 +4,7 @@
 //! Never: a call into a stage; what a user cannot reach is tested beside its code.
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
+mod aggregate;
 mod docs;
 mod errors;
 mod kill;
@@ -12,6 +13,7 @@ mod model;
 mod path;
 mod place;
 mod readers;
+mod spark;
 mod sql;
 mod star;
 mod tidy;

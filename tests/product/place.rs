@@ -23,6 +23,13 @@ impl Place {
         Self::with("pipelines/retail")
     }
 
+    /// A copy of all that stands here, to go on from on its own. Nothing may run here meanwhile.
+    pub fn twin(&self) -> Self {
+        let twin = Self { folder: tempfile::tempdir().unwrap() };
+        copy_all(self.path(), twin.path(), &|_| true);
+        twin
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -108,15 +115,19 @@ pub fn text(value: &Value) -> String {
 
 /// Copies a folder with everything in it, but not what Weir keeps in `.weir`.
 pub fn copy(from: &Path, to: &Path) {
+    copy_all(from, to, &|name| name != ".weir");
+}
+
+fn copy_all(from: &Path, to: &Path, wanted: &dyn Fn(&std::ffi::OsStr) -> bool) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name() == ".weir" {
+        if !wanted(&entry.file_name()) {
             continue;
         }
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            copy_all(&entry.path(), &target, wanted);
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }

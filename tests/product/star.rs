@@ -9,10 +9,10 @@ use weir_core::change::{Change, Op};
 use weir_core::ledger::RecordKind;
 use weir_core::name::TableName;
 use weir_core::value::{Row, Value};
-use weir_project::{Model, Project};
+use weir_project::{Model, ModelKind, Project};
 use weir_source::Source;
 use weir_source::simulate::{Simulator, Size, Spec, Switch, Switches};
-use weir_testkit::star::star;
+use weir_testkit::star::{aggregate, star};
 
 use crate::place::{Place, text};
 
@@ -43,7 +43,11 @@ fn the_warehouse_holds_the_star_that_nested_loops_over_the_ledger_give() {
     }
 
     let project = weir_project::load(&place.pipeline(), "dev", &[]).unwrap();
-    let wanted = star(&project.models, &changes(&project), &|model, change| project_row(&project, model, change));
+    let mut wanted = star(&project.models, &changes(&project), &|model, change| project_row(&project, model, change));
+    for model in project.models.iter().filter(|model| matches!(model.kind, ModelKind::Aggregate { .. })) {
+        let rows = aggregate(model, &project.models, &wanted, &daily_sales);
+        wanted.insert(model.name.clone(), rows);
+    }
     for (model, rows) in wanted {
         let mut wanted: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
         let found = place.sql(&format!("select * from analytics.{model}"));
@@ -100,6 +104,19 @@ fn project_row(project: &Project, model: &Model, change: &Change) -> Option<Row>
     };
     let row: Row = model.columns.iter().map(|column| value(column.name.as_str())).collect();
     (change.op == Op::Delete || change.row.is_some()).then_some(row)
+}
+
+/// What the shipped aggregate adds up, said a second time.
+fn daily_sales(of: &dyn Fn(&str, &str) -> Value) -> Row {
+    let or_none = |value: Value| if value.is_null() { Value::Text("(none)".to_owned()) } else { value };
+    vec![
+        of("fact_sales", "order_date_key"),
+        or_none(of("dim_product", "category")),
+        or_none(of("dim_customer", "country")),
+        of("fact_sales", "quantity"),
+        of("fact_sales", "amount"),
+        Value::Bool(true),
+    ]
 }
 
 /// A value as the command line shows it.

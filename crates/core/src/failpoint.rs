@@ -23,6 +23,7 @@ pub const NAMES: &[&str] = &[
     "curated.change_set_written",
     "curated.history_committed",
     "curated.table_committed",
+    "curated.state_committed",
     "curated.before_publish",
     "curated.published",
     "warehouse.load_before_commit",

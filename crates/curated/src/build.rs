@@ -1,6 +1,6 @@
 //! One build: from the new staging rows to a publication.
 //!
-//! The order is what makes a kill harmless: histories, then dimensions, then the date dimension, then facts,
+//! The order is what makes a kill harmless: histories, dimensions, the date dimension, facts, aggregates,
 //! then the publication. Every table's commit holds its own input's positions, so the next build finds for
 //! every table what is left to do, and an interrupted one converges to what an uninterrupted one gives.
 
@@ -17,7 +17,7 @@ use crate::mention::new_mentions;
 use crate::publish::publish;
 use crate::report::{BuildReport, TableReport};
 use crate::room::Room;
-use crate::{date_table, dimension_table, fact_table};
+use crate::{aggregate_table, date_table, dimension_table, fact_table};
 
 /// Brings every curated table up to the staging tables' newest versions and publishes the result.
 ///
@@ -66,7 +66,7 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
                 built
             }
             ModelKind::DateDimension => date_table::build(room, model, &std::mem::take(&mut mentions.years)).await?,
-            ModelKind::Fact { .. } => continue,
+            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => continue,
         };
         reports.insert(model.name.clone(), report);
         tables.insert(model.name.clone(), table);
@@ -76,6 +76,13 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
         let (table, report) = fact_table::build(room, model, history, &indexes).await?;
         reports.insert(model.name.clone(), report);
         tables.insert(model.name.clone(), table);
+    }
+
+    for model in room.aggregates() {
+        if let Some((table, report)) = aggregate_table::build(room, model, &tables).await? {
+            reports.insert(model.name.clone(), report);
+            tables.insert(model.name.clone(), table);
+        }
     }
 
     let published = publish(room, &tables).await?.map(|publication| publication.build);

@@ -40,6 +40,9 @@ pub(crate) struct Written {
     /// Of a dimension: the file with hashes of the business keys whose facts must be pointed anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<String>,
+    /// Of a fact: the file with the pointers that moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repointed: Option<String>,
 }
 
 impl Written {
@@ -111,6 +114,17 @@ impl Writer {
         Ok(())
     }
 
+    /// What [`crate::moved`] says of this build's rows.
+    pub async fn repointed(&mut self, rows: Vec<RecordBatch>) -> Result<(), CuratedError> {
+        let rows: Vec<RecordBatch> = rows.into_iter().filter(|rows| rows.num_rows() > 0).collect();
+        if !rows.is_empty() {
+            let path = format!("curated/_changes/{}/{}.repointed.parquet", self.model.name, Uuid::new_v4());
+            self.put(path.clone(), rows).await?;
+            self.written.repointed = Some(path);
+        }
+        Ok(())
+    }
+
     async fn hold(&mut self, rows: &RecordBatch, change: &'static str) -> Result<(), CuratedError> {
         if rows.num_rows() == 0 {
             return Ok(());
@@ -170,15 +184,21 @@ fn encoded(rows: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
     writer.into_inner()
 }
 
-/// The hashes in a file that [`Writer::moved`] wrote.
-pub(crate) async fn read_moved(lake: &Lake, path: &str) -> Result<Vec<u64>, CuratedError> {
+/// The rows of a file that a commit names.
+pub(crate) async fn read_rows(lake: &Lake, path: &str) -> Result<Vec<RecordBatch>, CuratedError> {
     let unreadable =
         |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
     let bytes = lake.get(path).await?.ok_or_else(|| unreadable("it is not there".into()))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+    reader.map_err(|e| unreadable(e.into()))?.map(|batch| batch.map_err(|e| unreadable(e.into()))).collect()
+}
+
+/// The hashes in a file that [`Writer::moved`] wrote.
+pub(crate) async fn read_moved(lake: &Lake, path: &str) -> Result<Vec<u64>, CuratedError> {
+    let unreadable =
+        |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
     let mut hashes = Vec::new();
-    for batch in reader.map_err(|e| unreadable(e.into()))? {
-        let batch = batch.map_err(|e| unreadable(e.into()))?;
+    for batch in read_rows(lake, path).await? {
         let column = batch.column(0).as_primitive_opt::<Int64Type>();
         let column = column.ok_or_else(|| unreadable("its column is of another type".into()))?;
         hashes.extend((0..column.len()).map(|i| u64::from_ne_bytes(column.value(i).to_ne_bytes())));

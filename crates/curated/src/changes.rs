@@ -7,7 +7,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::change::Op;
 use weir_project::Model;
 
-use crate::layout::{OP, ORDER_KEY, SOURCE_TS, tracked_columns};
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, tracked_columns};
 use crate::scd::Step;
 
 /// Rows encoded so that two encodings are equal exactly when the values are.
@@ -48,7 +48,8 @@ impl Changes {
         let keys = encoded(&columns(history, &model.key_indexes()))?;
         let tracked = tracked_columns(model);
         let tracked = if tracked.is_empty() { None } else { Some(encoded(&columns(history, &tracked))?) };
-        let all: Vec<usize> = (0..model.columns.len()).collect();
+        let mut all: Vec<usize> = (0..model.columns.len()).collect();
+        all.extend(history.schema().index_of(UNAVAILABLE));
         let content = encoded(&columns(history, &all))?;
         // A bucket is far below 4 billion rows: a batch of that size cannot be held.
         let mut order: Vec<u32> = (0..history.num_rows() as u32).collect();

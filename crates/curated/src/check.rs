@@ -11,12 +11,15 @@ use weir_core::zone::Zone;
 use weir_lake::{DataFile, Lake, Table};
 use weir_project::{Model, ModelKind, Project};
 
+use crate::aggregate_query::recomputed;
+use crate::aggregate_table::Inputs;
+use crate::bucket::Stored;
 use crate::calendar::filled;
 use crate::dimension_table::{Plan, whole_bucket};
 use crate::error::{CuratedError, of};
 use crate::index::{Index, Indexes};
 use crate::invariant::Broken;
-use crate::layout::history_name;
+use crate::layout::{history_name, state_name};
 use crate::mention::all_mentions;
 use crate::room::{Room, Touched, named, of_curated};
 use crate::{date_table, fact_table};
@@ -82,7 +85,7 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
                     keys: vec!["year".to_owned()],
                 }));
             }
-            ModelKind::Fact { .. } => {}
+            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => {}
         }
     }
     let dates = dates(room, &tables).await?;
@@ -94,7 +97,27 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
         }
         violations.extend(without_date(room, model, table, &dates).await?);
     }
+    for model in room.aggregates() {
+        let (Some(table), Some(inputs)) = (tables.get(&model.name), Inputs::new(model, &tables)) else { continue };
+        let unfinished = || CuratedError::Unfinished { model: model.name.clone() };
+        let state = room.lake.table(Zone::Curated, &state_name(&model.name)).await?.ok_or_else(unfinished)?;
+        let current = table.position(&of_curated(state.name())) == Some(state.version());
+        if !inputs.are_in(&state) || !current {
+            return Err(unfinished());
+        }
+        let plan = added_up(room, model, table, &inputs).await;
+        note(room, model, plan, &mut violations)?;
+    }
     Ok(violations)
+}
+
+/// An aggregate against its query over the whole fact, by the engine's own sums.
+async fn added_up(room: &Room, model: &Model, table: &Table, inputs: &Inputs<'_>) -> Result<Plan, CuratedError> {
+    let wanted = recomputed(&room.lake, model, &inputs.tables()).await?;
+    let files: Vec<DataFile> = table.files().cloned().collect();
+    let stored = Stored::read(model, table, files, &Touched::All, |_, _| Ok(())).await?;
+    let difference = fact_table::differs(room, model, &stored.rows, &wanted)?;
+    Ok(Plan { stored, wanted, difference })
 }
 
 /// Keeps what is wrong with the table; an error that is none of the table's goes on.

@@ -16,6 +16,7 @@ use crate::invariant::{Broken, contiguous};
 use crate::key::row_at;
 use crate::layout::{dimension_columns, table_schema};
 use crate::scd::{BEGINNING, OPEN, version_key, versions};
+use crate::unavailable::resolved;
 
 /// Rows that a dimension must hold for some keys, and which invariant they break, if any.
 pub struct Wanted {
@@ -29,6 +30,7 @@ pub struct Wanted {
 /// that has no version.
 pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> Result<Wanted, ArrowError> {
     let deletes = deletes(model);
+    let history = &resolved(model, history)?;
     let changes = Changes::new(model, history)?;
     let keys = columns(history, &model.key_indexes());
     let mut found = Columns::default();

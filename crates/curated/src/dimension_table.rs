@@ -41,6 +41,11 @@ impl Plan {
         take_record_batch(&self.wanted, &UInt32Array::from(self.difference.upserts.clone()))
     }
 
+    /// Stored rows that give way to upserts.
+    pub fn replaced(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.replaced.clone()))
+    }
+
     pub fn deletes(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
         take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.deletes.clone()))
     }

@@ -124,6 +124,12 @@ pub enum CuratedError {
         /// The part of the engine's plan.
         part: String,
     },
+    /// An aggregate's groups are none that rows can have, even added up from the whole fact.
+    #[error("aggregate `{model}` does not add up")]
+    Unsound {
+        /// The model.
+        model: ModelName,
+    },
     /// A worker thread died.
     #[error("a worker that computed rows of `{model}` died")]
     Worker {
@@ -221,6 +227,12 @@ impl Diagnose for CuratedError {
                 "the query has a part whose output columns lineage cannot tell the inputs of",
                 "write the query with plain columns, joins, conditions and aggregates",
                 Retry::AfterConfiguration,
+            ),
+            Self::Unsound { .. } => known(
+                "W6080",
+                "two builds over one lake met, or a fault in Weir",
+                "run the build again; please report it if it stays",
+                Retry::Later,
             ),
             Self::Worker { .. } => known(
                 "W6012",

@@ -22,6 +22,7 @@ use crate::facts::{FactSpec, Wanted, pointer_columns, pointer_keys, spec, wanted
 use crate::index::{Indexes, Loaded};
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
+use crate::moved;
 use crate::report::TableReport;
 use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
 use crate::table_commit::{Outcome, commit};
@@ -38,13 +39,14 @@ pub(crate) async fn build(
     let input = of_curated(history.name());
     let after = table.position(&input);
     let mut touched = touched(model, history, after, room.buckets).await?;
-    let moved = moved(room, &spec, &table, indexes).await?;
+    let moved = moved_members(room, &spec, &table, indexes).await?;
     if after.is_some() && moved.iter().any(|(_, hashes)| !hashes.is_empty()) {
         touch_pointing(room, model, &table, &moved, indexes, &mut touched).await?;
     }
 
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
+    let mut repointed = Vec::new();
     let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
     for (bucket, touched) in touched {
         jobs.push(one_bucket(room, model, history, indexes, &table, (bucket, touched)).boxed());
@@ -56,8 +58,10 @@ pub(crate) async fn build(
         change_set.deletes(&bucket.deletes).await?;
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
+        repointed.push(bucket.repointed);
     }
     drop(done);
+    change_set.repointed(repointed).await?;
     let mut positions = vec![(input, history.version())];
     for pointer in spec.dimensions {
         if let Some(index) = indexes.get(&pointer.dimension) {
@@ -65,11 +69,12 @@ pub(crate) async fn build(
         }
     }
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
+    moved::append(room, model, &table).await?;
     Ok((table, report))
 }
 
 /// For each pointer, the business keys (by hash) whose versions changed since this table was built.
-async fn moved(
+async fn moved_members(
     room: &Room,
     spec: &FactSpec<'_>,
     table: &Table,
@@ -135,6 +140,7 @@ struct Done {
     rewritten: Rewritten,
     upserts: RecordBatch,
     deletes: RecordBatch,
+    repointed: RecordBatch,
 }
 
 async fn one_bucket(
@@ -147,9 +153,17 @@ async fn one_bucket(
 ) -> Result<Done, CuratedError> {
     let plan = plan(room, model, history, indexes, table, (bucket, touched)).await?;
     let (upserts, deletes) = (plan.upserts().map_err(of(&model.name))?, plan.deletes().map_err(of(&model.name))?);
+    let spec = spec(model).map_err(of(&model.name))?;
+    let repointed = match &spec {
+        Some(spec) => {
+            let replaced = plan.replaced().map_err(of(&model.name))?;
+            moved::moves(model, spec, &replaced, &upserts).map_err(of(&model.name))?
+        }
+        None => RecordBatch::new_empty(upserts.schema()),
+    };
     let partition = Partition::Bucket(bucket);
     let rewritten = rewrite(model, table, partition, plan.stored, &plan.difference, &upserts).await?;
-    Ok(Done { rewritten, upserts, deletes })
+    Ok(Done { rewritten, upserts, deletes, repointed })
 }
 
 /// What one bucket must become.
@@ -221,7 +235,13 @@ async fn load(
     Ok((Loaded { pointers, buckets: room.buckets }, types))
 }
 
-fn differs(room: &Room, model: &Model, stored: &RecordBatch, wanted: &RecordBatch) -> Result<Difference, CuratedError> {
+/// What of these rows must be written, by business key.
+pub(crate) fn differs(
+    room: &Room,
+    model: &Model,
+    stored: &RecordBatch,
+    wanted: &RecordBatch,
+) -> Result<Difference, CuratedError> {
     let arrow = of(&model.name);
     if stored.num_rows() == 0 {
         // Keys of one computation differ, so nothing can collide.

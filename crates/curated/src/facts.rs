@@ -20,6 +20,7 @@ use crate::fact::fact;
 use crate::key::complete;
 use crate::layout::{OP, table_schema, timestamp};
 use crate::scd::Timeline;
+use crate::unavailable::resolved;
 
 /// The timelines of a dimension's keys, by encoded business key.
 pub type Timelines = HashMap<Box<[u8]>, Timeline>;
@@ -86,6 +87,7 @@ pub fn wanted(
     key_types: &[Vec<DataType>],
     lookup: &dyn Lookup,
 ) -> Result<Wanted, ArrowError> {
+    let history = &resolved(model, history)?;
     let changes = Changes::new(model, history)?;
     let reached = spec.milestones.iter().map(|m| holds(model, history, m)).collect::<Result<Vec<_>, _>>()?;
     let mut newest = Vec::new();

@@ -14,6 +14,8 @@ pub const OP: &str = "_op";
 pub const ORDER_KEY: &str = "_order_key";
 /// Commit time of a history row.
 pub const SOURCE_TS: &str = "_source_ts";
+/// Names of the output columns whose value a history row lacks, each with a comma behind it; null where it lacks none.
+pub const UNAVAILABLE: &str = "_unavailable";
 /// `u` or `d`, the last column of a change set.
 pub const CHANGE: &str = "_change";
 /// The partition column of bucketed tables.
@@ -39,10 +41,21 @@ pub fn history_name(model: &ModelName) -> String {
     format!("{model}_history")
 }
 
+/// The name of an aggregate's state.
+pub fn state_name(model: &ModelName) -> String {
+    format!("{model}_state")
+}
+
+/// The name of the log of a fact's pointers that moved.
+pub fn moved_name(model: &ModelName) -> String {
+    format!("{model}_moved")
+}
+
 /// A model's change history: its output columns, then what orders the changes.
 pub fn history_schema(model: &Model) -> SchemaRef {
     let mut fields: Vec<Field> = model_fields(model).collect();
     fields.extend([field(OP, DataType::Utf8), field(ORDER_KEY, DataType::Binary), field(SOURCE_TS, timestamp())]);
+    fields.push(field(UNAVAILABLE, DataType::Utf8));
     Arc::new(Schema::new(fields))
 }
 
@@ -85,6 +98,7 @@ pub fn table_schema(model: &Model) -> SchemaRef {
             fields.extend([field("month_name", DataType::Utf8), field("day_name", DataType::Utf8)]);
             fields.push(field("is_weekend", DataType::Boolean));
         }
+        ModelKind::Aggregate { .. } => fields.extend(model_fields(model)),
     }
     Arc::new(Schema::new(fields))
 }
@@ -100,7 +114,7 @@ pub fn change_set_schema(table: &Schema) -> SchemaRef {
 pub fn load_key(model: &Model) -> Vec<String> {
     match &model.kind {
         ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
-        ModelKind::Fact { .. } => model.key.iter().map(ToString::to_string).collect(),
+        ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => model.key.iter().map(ToString::to_string).collect(),
         ModelKind::DateDimension => vec!["date_key".to_owned()],
     }
 }

@@ -8,6 +8,9 @@
 //! Read first: [`scd`] (versions of one key, pure), [`fact`] (pure), [`difference`] (pure); then `build`, the
 //! shell around them, `room` (which keys a build touches) and `publish`.
 
+pub mod aggregate;
+mod aggregate_query;
+mod aggregate_table;
 mod bucket;
 mod build;
 pub mod calendar;
@@ -29,6 +32,7 @@ mod key;
 pub mod layout;
 pub mod lineage;
 mod mention;
+mod moved;
 mod plan;
 mod publish;
 mod query;
@@ -39,6 +43,7 @@ mod table_commit;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+mod unavailable;
 mod unit_test;
 
 pub use build::{build, build_selected};

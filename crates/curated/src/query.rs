@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -27,10 +27,11 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
 use weir_lake::{Batches, DataFile, Lake, Table};
-use weir_project::{Model, SqlFile};
+use weir_project::{Model, Needs, SqlFile};
 
 use crate::error::{CuratedError, Misfit};
-use crate::layout::{OP, ORDER_KEY, SOURCE_TS, history_schema};
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
+use crate::unavailable;
 
 /// Small hour files are put together to batches of this size before they are computed on.
 const BATCH_ROWS: usize = 64 * 1024;
@@ -57,7 +58,8 @@ pub(crate) async fn run<'a>(
         source: Box::new(source),
     };
     let failed = |source| failed(model, sql, source);
-    let text = rewritten(&sql.text).map_err(syntax)?;
+    let needs = staging.schema().index_of(UNAVAILABLE).is_ok().then(|| sql.needs());
+    let text = rewritten(&sql.text, needs.as_ref()).map_err(syntax)?;
 
     // Once over no rows, to learn which columns the query reads; then over the rows with those columns only.
     let full = staging.schema().clone();
@@ -84,12 +86,12 @@ pub(crate) async fn run<'a>(
     Ok(Running { model, sql, schema: history_schema(model), stream })
 }
 
-fn failed(model: &Model, sql: &SqlFile, source: DataFusionError) -> CuratedError {
+pub(crate) fn failed(model: &Model, sql: &SqlFile, source: DataFusionError) -> CuratedError {
     CuratedError::Query { model: model.name.clone(), path: sql.path.clone(), source: Box::new(source) }
 }
 
 /// The error of a running query without the values that broke it: they may be personal.
-fn without_values(error: DataFusionError) -> DataFusionError {
+pub(crate) fn without_values(error: DataFusionError) -> DataFusionError {
     match error.find_root() {
         DataFusionError::ArrowError(inner, _) => {
             DataFusionError::ArrowError(Box::new(arrow_without_values(inner)), None)
@@ -123,33 +125,34 @@ impl Running<'_> {
 
     /// The rows with the declared columns and types; a value that does not fit is an error, never a null.
     fn declared(&self, batch: &RecordBatch) -> Result<RecordBatch, CuratedError> {
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
         let mut columns = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
-            let misfit = |given: String, source| CuratedError::Column {
-                model: self.model.name.clone(),
-                misfit: Box::new(Misfit {
-                    column: field.name().clone(),
-                    declared: self.declared_type(field.name(), field.data_type()),
-                    given,
-                }),
-                source,
-            };
-            let column = batch.column_by_name(field.name()).ok_or_else(|| misfit("no such column".into(), None))?;
-            if loses(column.data_type(), field.data_type()) {
-                return Err(misfit(column.data_type().to_string(), None));
-            }
-            let cast = cast_with_options(column, field.data_type(), &strict);
-            columns.push(cast.map_err(|e| {
-                misfit(format!("{} that does not fit", column.data_type()), Some(arrow_without_values(&e)))
-            })?);
+            columns.push(fit(self.model, field.name(), batch.column_by_name(field.name()), field.data_type())?);
         }
         RecordBatch::try_new(self.schema.clone(), columns).map_err(crate::error::of(&self.model.name))
     }
+}
 
-    fn declared_type(&self, column: &str, stored: &DataType) -> String {
-        self.model.column(column).map_or_else(|| stored.to_string(), |column| column.kind.to_string())
+/// A column of a query's output in its declared type; a value that does not fit is an error, never a null.
+pub(crate) fn fit(
+    model: &Model,
+    name: &str,
+    column: Option<&ArrayRef>,
+    kind: &DataType,
+) -> Result<ArrayRef, CuratedError> {
+    let declared = model.column(name).map_or_else(|| kind.to_string(), |column| column.kind.to_string());
+    let misfit = |given: String, source| CuratedError::Column {
+        model: model.name.clone(),
+        misfit: Box::new(Misfit { column: name.to_owned(), declared, given }),
+        source,
+    };
+    let Some(column) = column else { return Err(misfit("no such column".into(), None)) };
+    if loses(column.data_type(), kind) {
+        return Err(misfit(column.data_type().to_string(), None));
     }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let cast = cast_with_options(column, kind, &strict);
+    cast.map_err(|e| misfit(format!("{} that does not fit", column.data_type()), Some(arrow_without_values(&e))))
 }
 
 /// True for a cast that could change a value without failing: a float never becomes exact, digits and parts
@@ -166,8 +169,8 @@ fn loses(given: &DataType, declared: &DataType) -> bool {
     }
 }
 
-/// The user's query with the change columns, and its WHERE in `_op`.
-pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
+/// The user's query with the change columns, and its WHERE in `_op`; with `needs`, which values are missing.
+pub(crate) fn rewritten(text: &str, needs: Option<&Needs>) -> Result<String, ParserError> {
     let dialect = GenericDialect {};
     let mut statements = Parser::parse_sql(&dialect, text)?;
     let not_one = || ParserError::ParserError("a model's query is one SELECT".to_owned());
@@ -175,7 +178,13 @@ pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
         return Err(not_one());
     };
     let SetExpr::Select(select) = query.body.as_mut() else { return Err(not_one()) };
-    let op = match select.selection.take() {
+    let condition = select.selection.take();
+    let missing = match needs {
+        Some(needs) => unavailable::list(needs, condition.as_ref()),
+        None => "CAST(NULL AS VARCHAR)".to_owned(),
+    };
+    let missing = Parser::new(&dialect).try_with_sql(&missing)?.parse_expr()?;
+    let op = match condition {
         Some(condition) => {
             let kept = format!("CASE WHEN ({condition}) THEN \"{OP}\" ELSE 'd' END");
             Parser::new(&dialect).try_with_sql(&kept)?.parse_expr()?
@@ -186,6 +195,7 @@ pub(crate) fn rewritten(text: &str) -> Result<String, ParserError> {
     for name in [ORDER_KEY, SOURCE_TS] {
         select.projection.push(SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name))));
     }
+    select.projection.push(SelectItem::ExprWithAlias { expr: missing, alias: Ident::with_quote('"', UNAVAILABLE) });
     Ok(query.to_string())
 }
 
@@ -209,14 +219,24 @@ pub(crate) fn plain_columns(text: &str) -> HashMap<String, String> {
 
 /// A session in which `staging.<table>` streams these rows once.
 fn session(lake: &Lake, staging: &Table, schema: SchemaRef, rows: Batches) -> Result<SessionContext, DataFusionError> {
+    let context = session_with(lake, "staging")?;
+    context.register_table(TableReference::partial("staging", staging.name()), once(schema, rows)?)?;
+    Ok(context)
+}
+
+/// A session that has an empty schema of this name.
+pub(crate) fn session_with(lake: &Lake, schema: &str) -> Result<SessionContext, DataFusionError> {
     let context = lake.session();
     let catalog = context.state().config_options().catalog.default_catalog.clone();
     let catalog = context.catalog(&catalog).ok_or_else(|| DataFusionError::Plan("no catalog".to_owned()))?;
-    catalog.register_schema("staging", Arc::new(MemorySchemaProvider::new()))?;
-    let rows = OnceRows { schema: schema.clone(), rows: Mutex::new(Some(rows)) };
-    let table = StreamingTable::try_new(schema, vec![Arc::new(rows)])?;
-    context.register_table(TableReference::partial("staging", staging.name()), Arc::new(table))?;
+    catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
     Ok(context)
+}
+
+/// A table that streams these rows once.
+pub(crate) fn once(schema: SchemaRef, rows: Batches) -> Result<Arc<StreamingTable>, DataFusionError> {
+    let rows = OnceRows { schema: schema.clone(), rows: Mutex::new(Some(rows)) };
+    Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(rows)])?))
 }
 
 /// Rows that can be read once.
@@ -227,7 +247,7 @@ struct OnceRows {
 
 impl std::fmt::Debug for OnceRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("new staging rows")
+        f.write_str("rows of a stage")
     }
 }
 
@@ -277,14 +297,17 @@ mod tests {
 
     #[test]
     fn the_query_gains_the_change_columns_and_its_condition_becomes_a_delete() {
-        let plain = rewritten("SELECT a, b + 1 AS c FROM staging.\"order\"").expect("a query");
-        assert_eq!(plain, r#"SELECT a, b + 1 AS c, "_op" AS "_op", "_order_key", "_source_ts" FROM staging."order""#);
-        let filtered = rewritten("select a from staging.t where a > 1 or b").expect("a query");
+        let plain = rewritten("SELECT a, b + 1 AS c FROM staging.\"order\"", None).expect("a query");
+        assert_eq!(
+            plain,
+            r#"SELECT a, b + 1 AS c, "_op" AS "_op", "_order_key", "_source_ts", CAST(NULL AS VARCHAR) AS "_unavailable" FROM staging."order""#
+        );
+        let filtered = rewritten("select a from staging.t where a > 1 or b", None).expect("a query");
         assert_eq!(
             filtered,
-            r#"SELECT a, CASE WHEN (a > 1 OR b) THEN "_op" ELSE 'd' END AS "_op", "_order_key", "_source_ts" FROM staging.t"#
+            r#"SELECT a, CASE WHEN (a > 1 OR b) THEN "_op" ELSE 'd' END AS "_op", "_order_key", "_source_ts", CAST(NULL AS VARCHAR) AS "_unavailable" FROM staging.t"#
         );
-        assert!(rewritten("select 1; select 2").is_err());
+        assert!(rewritten("select 1; select 2", None).is_err());
     }
 
     #[test]

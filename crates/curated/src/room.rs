@@ -13,9 +13,10 @@ use weir_core::zone::Zone;
 use weir_lake::{DataFile, Lake, Partition, Partitioning, Table};
 use weir_project::{DimensionRef, LateParent, Model, ModelKind, Project, Selection};
 
+use crate::aggregate::AggregateSpec;
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
-use crate::layout::{arrow_type, history_name, history_schema, table_schema};
+use crate::layout::{arrow_type, history_name, history_schema, state_name, table_schema};
 use crate::query::plain_columns;
 
 /// Position under which a table keeps the hash of the model that it was built with.
@@ -83,9 +84,14 @@ impl Room {
     pub async fn table(&self, model: &Model) -> Result<Table, CuratedError> {
         let partitioning = match model.kind {
             ModelKind::DateDimension => Partitioning::None,
-            ModelKind::Dimension { .. } | ModelKind::Fact { .. } => Partitioning::Bucket,
+            ModelKind::Dimension { .. } | ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => Partitioning::Bucket,
         };
         self.open(model, model.name.as_str(), table_schema(model), partitioning).await
+    }
+
+    /// An aggregate's state table, made if missing.
+    pub async fn state(&self, model: &Model, spec: &AggregateSpec) -> Result<Table, CuratedError> {
+        self.open(model, &state_name(&model.name), spec.state_schema(), Partitioning::Bucket).await
     }
 
     async fn open(
@@ -128,6 +134,7 @@ impl Room {
             ModelKind::Fact { event_time, dimensions, date_keys, milestones } => {
                 write!(text, "{event_time:?} {dimensions:?} {date_keys:?} {milestones:?}")
             }
+            ModelKind::Aggregate { fact, joins, measures } => write!(text, "{fact} {joins:?} {measures:?}"),
             ModelKind::DateDimension => Ok(()),
         };
         debug_assert!(written.is_ok(), "writing to a string does not fail");
@@ -146,6 +153,11 @@ impl Room {
             |pointer: &DimensionRef| pointer.dimension == *dimension && pointer.late_parent == LateParent::Unknown;
         self.facts()
             .any(|model| matches!(&model.kind, ModelKind::Fact { dimensions, .. } if dimensions.iter().any(waits)))
+    }
+
+    /// Aggregates, each after everything that it reads.
+    pub fn aggregates(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|model| matches!(model.kind, ModelKind::Aggregate { .. }))
     }
 
     /// The types of a dimension's business key.

@@ -116,7 +116,10 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn judge(&self) -> Result<Facts, Reject> {
-        let op = self.op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?;
+        let op = match self.op {
+            Some("t") => return Err(Reject::SourceTruncated),
+            op => op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?,
+        };
         // Updates have a row before only where the source keeps it.
         let (image, forbidden) = match op {
             Op::Create | Op::Read => (self.after, self.before),

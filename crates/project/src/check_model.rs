@@ -31,6 +31,7 @@ pub(crate) fn check(files: &BTreeMap<String, ModelFiles>, tables: &Tables, probl
     }
     let in_cycle = cycles(files, &queries, problems);
     let mut models = Vec::new();
+    let mut over_models = Vec::new();
     for (name, model) in files {
         let Some(Some(yaml)) = &model.yaml else {
             continue;
@@ -41,13 +42,25 @@ pub(crate) fn check(files: &BTreeMap<String, ModelFiles>, tables: &Tables, probl
         };
         let check =
             ModelCheck { name: &name, yaml, files, tables, in_cycle: in_cycle.contains(name.as_str()), problems };
+        if yaml.value.kind == KindWord::Aggregate {
+            over_models.push((name, model));
+            continue;
+        }
         models.extend(check.model(queries.get(name.as_str()), model.sql.as_ref()));
+    }
+    // What reads models is checked when those are known.
+    for (name, model) in over_models {
+        let (Some(Some(yaml)), Some(sql)) = (&model.yaml, &model.sql) else { continue };
+        let check = ModelCheck { name: &name, yaml, files, tables, in_cycle: false, problems };
+        let found = check.aggregate(sql, &models);
+        models.extend(found);
     }
     one_date_dimension(files, problems);
     models.sort_by_key(|model| match model.kind {
         ModelKind::Dimension { .. } => 0,
         ModelKind::Fact { .. } => 1,
         ModelKind::DateDimension => 2,
+        ModelKind::Aggregate { .. } => 3,
     });
     for model in &models {
         dimension_keys(model, &models, files, problems);
@@ -73,6 +86,8 @@ fn twin(name: &str, model: &ModelFiles, problems: &mut Vec<Problem>) -> Option<R
             problems.push(Problem::new(fault, Place::whole(sql_name)));
             None
         }
+        // Read where the models that it reads are known.
+        (Some(Some(yaml)), Some(_)) if yaml.value.kind == KindWord::Aggregate => None,
         (_, Some(file)) => match sql::read(&file.path.display().to_string(), &file.text) {
             Ok(query) => Some(query),
             Err(found) => {
@@ -148,11 +163,11 @@ impl<'t> ModelCheck<'_, 't> {
         self.problems.push(Problem::new(fault, place).hint(hint));
     }
 
-    fn useless(&mut self, path: &str, reason: &str) {
+    pub(crate) fn useless(&mut self, path: &str, reason: &str) {
         self.push(Fault::Useless { path: path.to_owned(), reason: reason.to_owned() }, path, None);
     }
 
-    fn missing(&mut self, key: &str) {
+    pub(crate) fn missing(&mut self, key: &str) {
         self.push(Fault::MissingKey { key: key.to_owned(), parent: String::new() }, "", None);
     }
 
@@ -209,7 +224,7 @@ impl<'t> ModelCheck<'_, 't> {
         Model { name: self.name.clone(), kind: ModelKind::DateDimension, sql: None, source: None, key, columns }
     }
 
-    fn key(&mut self) -> Vec<Identifier> {
+    pub(crate) fn key(&mut self) -> Vec<Identifier> {
         let file = &self.yaml.value;
         let mut out: Vec<Identifier> = Vec::new();
         for (index, name) in file.key.iter().enumerate() {
@@ -227,7 +242,7 @@ impl<'t> ModelCheck<'_, 't> {
         out
     }
 
-    fn columns(&mut self, key: &[Identifier]) -> Vec<ModelColumn> {
+    pub(crate) fn columns(&mut self, key: &[Identifier]) -> Vec<ModelColumn> {
         let file = &self.yaml.value;
         let mut out: Vec<ModelColumn> = Vec::new();
         for (index, column) in file.columns.iter().enumerate() {
@@ -259,7 +274,7 @@ impl<'t> ModelCheck<'_, 't> {
                     Scd::Type1
                 }
                 (_, _, Some(_)) => {
-                    self.useless(&path("scd"), "a fact keeps no versions");
+                    self.useless(&path("scd"), "only a dimension keeps versions");
                     Scd::None
                 }
                 (_, true, None) => Scd::Key,

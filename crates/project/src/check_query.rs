@@ -93,7 +93,7 @@ fn position(columns: &[ModelColumn], name: &Identifier) -> usize {
 }
 
 /// Whether values of `input` may not fit into `declared`.
-fn narrower(declared: ColumnType, input: ColumnType) -> bool {
+pub(crate) fn narrower(declared: ColumnType, input: ColumnType) -> bool {
     let bits = |kind| match kind {
         ColumnType::TinyInt => 8,
         ColumnType::SmallInt => 16,

@@ -33,7 +33,10 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
             retention: check.duration("landing.retention", Duration::from_secs(1)),
             allowed_lateness: check.duration("landing.allowed_lateness", Duration::ZERO),
         },
-        staging: Staging { max_rows: check.number("staging.max_rows", 1, 10_000_000) },
+        staging: Staging {
+            max_rows: check.number("staging.max_rows", 1, 10_000_000),
+            unavailable_value: check.text("staging.unavailable_value"),
+        },
         curated: Curated { buckets: check.number("curated.buckets", 1, 1024) },
         warehouse: check.warehouse(),
     };

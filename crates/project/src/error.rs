@@ -174,6 +174,23 @@ pub enum Fault {
     /// A selection of something that does not exist.
     #[error("`{0}` is no table of staging and no model")]
     NotSelectable(String),
+    /// A part of an aggregate's SQL that could not be kept up by what changed.
+    #[error("{0} cannot be kept up in an aggregate")]
+    NotKeptUp(String),
+    /// An aggregate that is not made from a fact and the dimensions that it points to.
+    #[error("{0}")]
+    BadJoin(String),
+    /// A group column that may be NULL.
+    #[error("group column `{0}` may be NULL")]
+    NullableGroup(String),
+    /// An aggregate whose `key:` is not what its SQL groups by.
+    #[error("key of aggregate `{model}` is not what its query groups by ({groups})")]
+    KeyNotGroup {
+        /// The model.
+        model: String,
+        /// The query's group columns.
+        groups: String,
+    },
 }
 
 fn within(parent: &str) -> String {
@@ -278,6 +295,27 @@ impl Diagnose for Fault {
             ),
             Self::NotSelectable(_) => {
                 ("W1045", "a selection names staging tables and curated models", "correct the name")
+            }
+            Self::NotKeptUp(_) => (
+                "W1080",
+                "an aggregate is kept up by adding what comes and taking back what goes, so that work grows with the \
+                 change",
+                "use SUM, COUNT, columns and scalar functions over one fact and its dimensions; the rest belongs in a \
+                 model of kind view",
+            ),
+            Self::BadJoin(_) => (
+                "W1081",
+                "each row of the fact must find exactly one row of each joined table, or sums would count it twice",
+                "select FROM curated.<fact> and JOIN its dimensions ON <surrogate key> = <key column of the fact>",
+            ),
+            Self::NullableGroup(_) => (
+                "W1082",
+                "group columns are the table's key, in the lake and in the warehouse, and a key has no NULL; members \
+                 that are unknown or inferred have NULL in their attributes",
+                "say what stands there instead: COALESCE(column, '(none)')",
+            ),
+            Self::KeyNotGroup { .. } => {
+                ("W1083", "an aggregate has one row per group", "name exactly the query's group columns in `key:`")
             }
         };
         Diagnosis { code: Code(code), cause, fix, retry: Retry::AfterConfiguration }

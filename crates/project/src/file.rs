@@ -98,6 +98,9 @@ pub struct StagingFile {
     /// Most landing rows read for one commit, e.g. `200000`. Bounds memory.
     #[schemars(range(min = 1))]
     pub max_rows: Option<u32>,
+    /// What the connector sends in place of a large value that an update left alone: the same text as its
+    /// `unavailable.value.placeholder`.
+    pub unavailable_value: Option<String>,
 }
 
 /// `curated:`
@@ -260,9 +263,10 @@ pub struct ReferenceFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "models/curated/<model>.yaml")]
 pub struct ModelFile {
-    /// Dimension, fact, or the computed date dimension (which has no query and no other key).
+    /// Dimension, fact, aggregate, or the computed date dimension (which has no query and no other key).
     pub kind: KindWord,
-    /// Business key: output columns that are the source table's key, unchanged.
+    /// Business key: output columns that are the source table's key, unchanged. Of an aggregate the columns that
+    /// its query groups by.
     #[serde(default)]
     pub key: Vec<String>,
     /// Output columns of the query, in its order.
@@ -291,6 +295,7 @@ pub enum KindWord {
     Dimension,
     Fact,
     DateDimension,
+    Aggregate,
 }
 
 /// `close` ends the current version; `mark` leaves it current and sets `is_deleted`; `ignore` leaves it as it is.

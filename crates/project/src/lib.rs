@@ -28,6 +28,7 @@
 //! assert_eq!(problems[0].hint.as_deref(), Some("did you mean `isbn`?"));
 //! ```
 
+mod check_aggregate;
 mod check_model;
 mod check_query;
 mod check_rule;
@@ -40,6 +41,7 @@ mod graph;
 mod literal;
 mod load;
 pub mod model;
+mod needs;
 mod order;
 mod project;
 mod resolve;
@@ -49,6 +51,7 @@ mod select;
 pub mod settings;
 mod shape;
 mod sql;
+mod sql_aggregate;
 pub mod table;
 mod unit_test;
 mod yaml;
@@ -57,7 +60,11 @@ pub use error::{Fault, Place, Problem, ProjectError};
 pub use graph::{Graph, Node};
 pub use literal::parse_literal;
 pub use load::{environments, load, resolved_settings, validate};
-pub use model::{DateKey, Deletes, DimensionRef, LateParent, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile};
+pub use model::{
+    AggregateJoin, DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model, ModelColumn,
+    ModelKind, Scd, SqlFile,
+};
+pub use needs::Needs;
 pub use project::Project;
 pub use resolve::{Origin, ResolvedSetting};
 pub use schema::json_schemas;

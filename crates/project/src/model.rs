@@ -19,13 +19,14 @@ pub struct SqlFile {
 pub struct Model {
     /// Its name and its table's.
     pub name: ModelName,
-    /// Dimension, fact or date dimension, with what only that kind has.
+    /// Dimension, fact, date dimension or aggregate, with what only that kind has.
     pub kind: ModelKind,
     /// The query; none for the date dimension only.
     pub sql: Option<SqlFile>,
-    /// The one staging table in its FROM; none for the date dimension only.
+    /// The one staging table in its FROM; none for the date dimension and aggregates.
     pub source: Option<TableName>,
-    /// Business key: output columns, in key order. One row per key in the source's last state.
+    /// Business key: output columns, in key order. One row per key in the source's last state. Of an aggregate
+    /// the columns that it groups by.
     pub key: Vec<Identifier>,
     /// Output columns of the query in its order (for the date dimension its fixed columns).
     pub columns: Vec<ModelColumn>,
@@ -80,6 +81,46 @@ pub enum ModelKind {
     },
     /// `dim_date`, computed: the whole years between the first and the last date key of the facts.
     DateDimension,
+    /// One row per group of a fact's rows, kept up by what changed.
+    Aggregate {
+        /// The fact in its FROM.
+        fact: ModelName,
+        /// Dimensions joined to it, in the query's order.
+        joins: Vec<AggregateJoin>,
+        /// The columns that are no group columns, in column order.
+        measures: Vec<MeasureColumn>,
+    },
+}
+
+/// A dimension that an aggregate's query joins: each row of the fact finds exactly one row of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AggregateJoin {
+    /// The dimension, or the date dimension.
+    pub dimension: ModelName,
+    /// Its surrogate key, or `date_key`.
+    pub key_column: Identifier,
+    /// The fact's pointer to it.
+    pub fact_column: Identifier,
+}
+
+/// A column of an aggregate that is added up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeasureColumn {
+    /// The column.
+    pub column: Identifier,
+    /// How.
+    pub measure: Measure,
+}
+
+/// How rows add up: only what can be taken back exactly when a row leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Measure {
+    /// `SUM(x)`: NULL where no row has an `x`.
+    Sum,
+    /// `COUNT(x)`: rows that have an `x`.
+    Count,
+    /// `COUNT(*)`.
+    Rows,
 }
 
 /// What a delete at the source does to a dimension.
@@ -185,6 +226,10 @@ impl Model {
             }
             ModelKind::DateDimension => {
                 own().enumerate().map(|(index, column)| Column { nullable: index > 0, ..column }).collect()
+            }
+            ModelKind::Aggregate { measures, .. } => {
+                let sum = |name: &Identifier| measures.iter().any(|m| m.column == *name && m.measure == Measure::Sum);
+                own().map(|column| Column { nullable: sum(&column.name), ..column }).collect()
             }
         }
     }

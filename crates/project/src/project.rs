@@ -35,7 +35,7 @@ pub struct Project {
     pub warehouse: Warehouse,
     /// Source tables, in declared order (files by name, tables as listed in `sources/*.yaml`).
     pub tables: Vec<Table>,
-    /// Curated models in build order: dimensions, then facts, the date dimension last.
+    /// Curated models in build order: dimensions, facts, the date dimension, aggregates.
     pub models: Vec<Model>,
     /// Their unit tests, in the models' order.
     pub tests: Vec<UnitTest>,

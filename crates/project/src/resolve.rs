@@ -21,6 +21,7 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("landing.retention", "90d"),
     ("landing.allowed_lateness", "10m"),
     ("staging.max_rows", "200000"),
+    ("staging.unavailable_value", "__debezium_unavailable_value"),
     ("curated.buckets", "16"),
     ("warehouse.target", "embedded"),
     ("warehouse.refresh_every", "1m"),

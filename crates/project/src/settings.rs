@@ -73,6 +73,9 @@ pub struct Landing {
 pub struct Staging {
     /// Most landing rows read for one staging commit; bounds memory.
     pub max_rows: usize,
+    /// What the connector sends in place of a large value that an update left alone: its
+    /// `unavailable.value.placeholder`.
+    pub unavailable_value: String,
 }
 
 /// `curated:`

@@ -82,7 +82,7 @@ pub(crate) struct Output {
 /// Reads a query and refuses what is not row-wise.
 pub(crate) fn read(file: &str, text: &str) -> Result<RowQuery, Vec<Problem>> {
     let statement = parse(file, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader { file, text, problems: Vec::new() };
+    let mut reader = Reader { file, text, fault: Fault::SqlNotRowWise, problems: Vec::new() };
     let query = reader.statement(&statement);
     match query {
         Some(query) if reader.problems.is_empty() => Ok(query),
@@ -95,7 +95,8 @@ pub(crate) fn without_semicolon(text: &str) -> String {
     text.trim_end().trim_end_matches(';').trim_end().to_owned()
 }
 
-fn parse(file: &str, text: &str) -> Result<Statement, Box<Problem>> {
+/// One statement that both dialects read.
+pub(crate) fn parse(file: &str, text: &str) -> Result<Statement, Box<Problem>> {
     let fail = |message: &str| {
         let (message, line, column) = split_location(message);
         Box::new(Problem::new(Fault::SqlSyntax(message), Place::at(file, text, line, column, 1)))
@@ -126,18 +127,33 @@ fn split_location(message: &str) -> (String, usize, usize) {
     split.unwrap_or((message.to_owned(), 1, 1))
 }
 
-struct Reader<'a> {
-    file: &'a str,
-    text: &'a str,
-    problems: Vec<Problem>,
+pub(crate) struct Reader<'a> {
+    pub file: &'a str,
+    pub text: &'a str,
+    /// What a refused part of the query is a fault against.
+    pub fault: fn(String) -> Fault,
+    pub problems: Vec<Problem>,
+}
+
+/// A table in FROM or JOIN.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// `curated` in `curated.fact_loan AS l`.
+    pub schema: String,
+    /// `fact_loan`.
+    pub table: String,
+    /// `l`.
+    pub alias: Option<String>,
+    /// Where its name stands.
+    pub place: Place,
 }
 
 impl Reader<'_> {
-    fn place(&self, node: &impl Spanned) -> Place {
+    pub(crate) fn place(&self, node: &impl Spanned) -> Place {
         self.place_of(node.span())
     }
 
-    fn place_of(&self, span: Span) -> Place {
+    pub(crate) fn place_of(&self, span: Span) -> Place {
         let (start, end) = (span.start, span.end);
         let width = if start.line == end.line { end.column.saturating_sub(start.column) } else { 1 };
         let number = |n: u64| usize::try_from(n).unwrap_or(0);
@@ -147,8 +163,8 @@ impl Reader<'_> {
         }
     }
 
-    fn refuse(&mut self, what: impl Into<String>, place: Place) {
-        self.problems.push(Problem::new(Fault::SqlNotRowWise(what.into()), place));
+    pub(crate) fn refuse(&mut self, what: impl Into<String>, place: Place) {
+        self.problems.push(Problem::new((self.fault)(what.into()), place));
     }
 
     fn statement(&mut self, statement: &Statement) -> Option<RowQuery> {
@@ -157,7 +173,7 @@ impl Reader<'_> {
             return None;
         };
         let select = self.only_a_select(query)?;
-        let (schema, table, alias, table_place) = self.only_one_table(select)?;
+        let Read { schema, table, alias, place: table_place } = self.only_one_table(select)?;
         let mut inputs = Vec::new();
         let qualifiers = [Some(table.clone()), alias];
         self.expressions(select, &qualifiers, &mut inputs);
@@ -172,7 +188,7 @@ impl Reader<'_> {
     }
 
     /// Names every clause of a query, so that a new one of the parser's cannot slip through.
-    fn only_a_select<'q>(&mut self, query: &'q Query) -> Option<&'q Select> {
+    pub(crate) fn only_a_select<'q>(&mut self, query: &'q Query) -> Option<&'q Select> {
         let whole = self.place(query);
         let Query {
             with,
@@ -212,7 +228,25 @@ impl Reader<'_> {
     }
 
     /// The table in FROM; every other clause of a SELECT but the projection and WHERE is refused.
-    fn only_one_table(&mut self, select: &Select) -> Option<(String, String, Option<String>, Place)> {
+    fn only_one_table(&mut self, select: &Select) -> Option<Read> {
+        self.clauses(select, false);
+        let whole = self.place(select);
+        let relation = match select.from.as_slice() {
+            [TableWithJoins { relation, joins }] if joins.is_empty() => relation,
+            [] => {
+                self.refuse("a SELECT without FROM", whole);
+                return None;
+            }
+            _ => {
+                self.refuse("a join", whole);
+                return None;
+            }
+        };
+        self.table(relation, "staging")
+    }
+
+    /// Names every clause of a SELECT, so that a new one of the parser's cannot slip through.
+    pub(crate) fn clauses(&mut self, select: &Select, may_group: bool) {
         let whole = self.place(select);
         let Select {
             select_token: _,
@@ -224,7 +258,7 @@ impl Reader<'_> {
             projection: _,
             exclude,
             into,
-            from,
+            from: _,
             lateral_views,
             prewhere,
             selection: _,
@@ -253,7 +287,7 @@ impl Reader<'_> {
             (!lateral_views.is_empty(), "LATERAL VIEW"),
             (prewhere.is_some(), "PREWHERE"),
             (!connect_by.is_empty(), "CONNECT BY"),
-            (grouped, "GROUP BY"),
+            (grouped && !may_group, "GROUP BY"),
             (
                 !cluster_by.is_empty() || !distribute_by.is_empty() || !sort_by.is_empty(),
                 "CLUSTER, DISTRIBUTE or SORT BY",
@@ -268,17 +302,10 @@ impl Reader<'_> {
                 self.refuse(what, whole.clone());
             }
         }
-        let relation = match from.as_slice() {
-            [TableWithJoins { relation, joins }] if joins.is_empty() => relation,
-            [] => {
-                self.refuse("a SELECT without FROM", whole);
-                return None;
-            }
-            _ => {
-                self.refuse("a join", whole);
-                return None;
-            }
-        };
+    }
+
+    /// A plain table of a schema, with or without a short name.
+    pub(crate) fn table(&mut self, relation: &TableFactor, wanted: &str) -> Option<Read> {
         let TableFactor::Table {
             name,
             alias,
@@ -305,12 +332,12 @@ impl Reader<'_> {
         let (schema, table) = match name_parts(name).as_slice() {
             [schema, table] => (schema.clone(), table.clone()),
             _ => {
-                let what = format!("a table named `{name}` instead of `staging.<table>`");
+                let what = format!("a table named `{name}` instead of `{wanted}.<table>`");
                 self.refuse(what, place);
                 return None;
             }
         };
-        Some((schema, table, alias.as_ref().map(|alias| folded(&alias.name)), place))
+        Some(Read { schema, table, alias: alias.as_ref().map(|alias| folded(&alias.name)), place })
     }
 
     fn outputs(&mut self, select: &Select) -> Vec<Output> {
@@ -343,7 +370,7 @@ impl Reader<'_> {
         }
     }
 
-    fn expression(
+    pub(crate) fn expression(
         &mut self,
         expr: &Expr,
         qualifiers: &[Option<String>],
@@ -395,7 +422,7 @@ impl Reader<'_> {
             return self.refuse(format!("the window function `{name}`"), place);
         }
         if !FUNCTIONS.contains(&name.as_str()) {
-            let fault = Fault::SqlNotRowWise(format!("the function `{name}`"));
+            let fault = (self.fault)(format!("the function `{name}`"));
             let hint = suggest(&name, FUNCTIONS.iter().copied())
                 .unwrap_or_else(|| format!("use operators, CASE, CAST and these functions: {}", FUNCTIONS.join(", ")));
             self.problems.push(Problem::new(fault, place).hint(Some(hint)));
@@ -420,7 +447,7 @@ impl Reader<'_> {
 }
 
 /// The column that an expression is, without any change.
-fn bare(expr: &Expr) -> Option<String> {
+pub(crate) fn bare(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Identifier(name) => Some(folded(name)),
         Expr::CompoundIdentifier(names) => names.last().map(folded),
@@ -430,14 +457,14 @@ fn bare(expr: &Expr) -> Option<String> {
 }
 
 /// Both engines fold unquoted names to lower case.
-fn folded(name: &Ident) -> String {
+pub(crate) fn folded(name: &Ident) -> String {
     match name.quote_style {
         None => name.value.to_lowercase(),
         Some(_) => name.value.clone(),
     }
 }
 
-fn name_parts(name: &ObjectName) -> Vec<String> {
+pub(crate) fn name_parts(name: &ObjectName) -> Vec<String> {
     let part = |part: &ObjectNamePart| match part {
         ObjectNamePart::Identifier(ident) => folded(ident),
         ObjectNamePart::Function(function) => function.to_string(),

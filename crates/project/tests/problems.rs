@@ -254,7 +254,7 @@ fn settings_that_would_do_nothing_are_refused() {
     environments/dev.yaml:8:11 W1008 `warehouse.memory` does nothing: Redshift has its own memory (remove it, or move it to the file of an environment that uses it)
     environments/dev.yaml:9:9 W1008 `warehouse.auth` does nothing: the embedded broker asks no one who they are (remove it, or move it to the file of an environment that uses it)
     models/curated/dim_book.yaml:4:1 W1008 `milestones` does nothing: only facts have it (remove it)
-    models/curated/fact_loan.yaml:7:46 W1008 `columns[2].scd` does nothing: a fact keeps no versions (remove it)
+    models/curated/fact_loan.yaml:7:46 W1008 `columns[2].scd` does nothing: only a dimension keeps versions (remove it)
     "#);
 }
 
@@ -438,4 +438,77 @@ fn a_mistake_in_a_unit_test_is_told_at_its_place() {
     let text = fs::read_to_string(other.path().join(file)).expect("readable");
     other.write(file, &(text + &right));
     assert_eq!(other.problems(), "");
+}
+
+const AGGREGATE: &str = "kind: aggregate\nkey: [price]\ncolumns:\n  - {name: price, type: money}\n  - {name: loans, type: bigint}\n  - {name: ids, type: bigint}\n";
+
+#[test]
+fn an_aggregate_is_held_to_the_fact_and_the_dimensions_that_it_reads() {
+    for (select, yaml, expected) in [
+        ("COALESCE(b.price, 0.0000) AS price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY 1", AGGREGATE, ""),
+        ("b.price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY b.price", AGGREGATE, "W1082 group column `price`"),
+        (
+            "COALESCE(b.prise, 0) AS price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY 1",
+            AGGREGATE,
+            "W1022 `prise`",
+        ),
+        (
+            "COALESCE(isbn, '') AS price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY 1",
+            AGGREGATE,
+            "W1080 `isbn`, which more",
+        ),
+        (
+            "COALESCE(b.price, 0.0000) AS price, COUNT(*) AS loans, SUM(l.isbn) AS ids|GROUP BY 1",
+            AGGREGATE,
+            "W1032 column `ids`",
+        ),
+        (
+            "COALESCE(b.price, 0.0000) AS price, COUNT(*) AS loans, MAX(l.loan_id) AS ids|GROUP BY 1",
+            AGGREGATE,
+            "W1080 `max`",
+        ),
+        (
+            "COALESCE(b.price, 0.0000) AS price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY 1",
+            &AGGREGATE.replace("[price]", "[price, loans]"),
+            "W1083 key of aggregate `agg_loan`",
+        ),
+        (
+            "COALESCE(b.price, 0.0000) AS price, COUNT(*) AS loans, SUM(l.loan_id) AS ids|GROUP BY 1",
+            &AGGREGATE.replace("bigint", "float"),
+            "W1032 column `loans`",
+        ),
+    ] {
+        let pipeline = pipeline();
+        let (columns, rest) = select.split_once('|').expect("two parts");
+        let from = "FROM curated.fact_loan AS l JOIN curated.dim_book AS b ON b.book_key = l.book_key";
+        pipeline.write("models/curated/agg_loan.sql", &format!("SELECT {columns} {from} {rest}"));
+        pipeline.write("models/curated/agg_loan.yaml", yaml);
+        let found: Vec<String> = (validate(pipeline.path(), "dev").iter())
+            .map(|problem| {
+                format!("{} {}", weir_core::diagnosis::Diagnose::diagnosis(&problem.fault).code, problem.fault)
+            })
+            .collect();
+        match expected {
+            "" => assert_eq!(found, Vec::<String>::new(), "{select}"),
+            _ => assert!(found.iter().any(|text| text.starts_with(expected)), "{select}: {found:#?}"),
+        }
+    }
+}
+
+#[test]
+fn an_aggregate_joins_a_dimension_by_its_key_only() {
+    for (from, expected) in [
+        ("curated.fact_loan AS l JOIN curated.dim_book AS b ON b.isbn = l.isbn", "ON b.book_key = l.book_key"),
+        ("curated.dim_book AS b", "`dim_book` is no fact"),
+        ("curated.fact_lone AS l", "did you mean `fact_loan`?"),
+        ("staging.loan AS l", "an aggregate reads `curated.<fact>`"),
+    ] {
+        let pipeline = pipeline();
+        let text = format!("SELECT COALESCE(isbn, '') AS isbn, COUNT(*) AS loans FROM {from} GROUP BY 1");
+        pipeline.write("models/curated/agg_loan.sql", &text);
+        let yaml = "kind: aggregate\nkey: [isbn]\ncolumns:\n  - {name: isbn, type: nvarchar(13)}\n  - {name: loans, type: bigint}\n";
+        pipeline.write("models/curated/agg_loan.yaml", yaml);
+        let found: Vec<String> = validate(pipeline.path(), "dev").iter().map(|problem| problem.render()).collect();
+        assert!(found.iter().any(|text| text.contains(expected)), "{from}: {}", found.join("\n"));
+    }
 }

@@ -10,6 +10,8 @@ use arrow::error::ArrowError;
 use weir_core::column::Column;
 use weir_lake::arrow_type;
 
+use crate::unavailable;
+
 /// Landing rows, flattened, in the types in which they landed.
 #[derive(Debug, Clone)]
 pub struct Flat {
@@ -40,7 +42,7 @@ pub fn weir_fields() -> Vec<Field> {
 /// Columns of a staging table.
 pub fn staging_schema(columns: &[Column]) -> Schema {
     let typed = columns.iter().map(|column| Field::new(column.name.as_str(), arrow_type(column.kind), true));
-    Schema::new(typed.chain(weir_fields()).collect::<Vec<_>>())
+    Schema::new(typed.chain(weir_fields()).chain([unavailable::field()]).collect::<Vec<_>>())
 }
 
 /// Flattens landing rows: `after`, and `before` for deletes.
@@ -80,7 +82,12 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowE
     batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("landing rows lack `{name}`")))
 }
 
-/// A batch of typed columns and Weir's columns.
-pub(crate) fn batch(columns: &[Column], typed: Vec<ArrayRef>, weir: Vec<ArrayRef>) -> Result<RecordBatch, ArrowError> {
-    RecordBatch::try_new(Arc::new(staging_schema(columns)), typed.into_iter().chain(weir).collect())
+/// A batch of typed columns, Weir's columns and what is missing.
+pub(crate) fn batch(
+    columns: &[Column],
+    typed: Vec<ArrayRef>,
+    weir: Vec<ArrayRef>,
+    missing: ArrayRef,
+) -> Result<RecordBatch, ArrowError> {
+    RecordBatch::try_new(Arc::new(staging_schema(columns)), typed.into_iter().chain(weir).chain([missing]).collect())
 }

@@ -23,6 +23,7 @@ mod reference;
 pub mod rules;
 pub mod run;
 pub mod typed;
+pub mod unavailable;
 mod value;
 
 pub use counts::RuleCount;

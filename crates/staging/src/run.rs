@@ -12,7 +12,7 @@ use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, DataFile, Lake, LakeError, Partitioning, Table, hour_files, hours, identities, side};
-use weir_project::{Project, Rule};
+use weir_project::{Project, Rule, Staging};
 
 use crate::counts::{RuleCount, add_up, rule_counts};
 use crate::error::StagingError;
@@ -20,6 +20,7 @@ use crate::flatten::{Flat, flatten, staging_schema};
 use crate::quarantine::{self, Decided};
 use crate::reference::{self, References};
 use crate::rules::{self, Facts, judge};
+use crate::unavailable::Missing;
 use crate::{metrics, model, typed};
 
 /// The key under which a commit's info holds [`StagingCounts`].
@@ -64,7 +65,7 @@ impl Stager {
     pub async fn run(&mut self, project: &Project, lake: &Lake) -> Result<Vec<(TableName, Staged)>, StagingError> {
         let mut report = Vec::with_capacity(project.tables.len());
         for table in &project.tables {
-            let staged = self.stage_table(table, project.staging.max_rows, lake).await?;
+            let staged = self.stage_table(table, &project.staging, lake).await?;
             report.push((table.name.clone(), staged));
         }
         metrics::derive(&project.tables, lake).await?;
@@ -76,7 +77,7 @@ impl Stager {
     pub async fn stage_table(
         &mut self,
         table: &weir_project::Table,
-        max_rows: usize,
+        settings: &Staging,
         lake: &Lake,
     ) -> Result<Staged, StagingError> {
         let failed = |source| StagingError::Lake { table: table.name.clone(), source };
@@ -96,9 +97,16 @@ impl Stager {
             }
         }
         grow(table, &mut main, &schema).await?;
-        let mut step =
-            Step { table, lake, references: &mut self.references, main, quarantine, staged: Staged::default() };
-        step.take_all(&landing, max_rows).await?;
+        let mut step = Step {
+            table,
+            settings,
+            lake,
+            references: &mut self.references,
+            main,
+            quarantine,
+            staged: Staged::default(),
+        };
+        step.take_all(&landing).await?;
         step.staged.version = Some(step.main.version());
         Ok(step.staged)
     }
@@ -127,6 +135,7 @@ async fn grow(table: &weir_project::Table, main: &mut Table, schema: &Schema) ->
 
 struct Step<'a> {
     table: &'a weir_project::Table,
+    settings: &'a Staging,
     lake: &'a Lake,
     references: &'a mut References,
     main: Table,
@@ -146,7 +155,7 @@ impl Step<'_> {
     }
 
     /// Whole landing commits, as many as hold `max_rows` rows, one staging commit each time.
-    async fn take_all(&mut self, landing: &Table, max_rows: usize) -> Result<(), StagingError> {
+    async fn take_all(&mut self, landing: &Table) -> Result<(), StagingError> {
         let from = self.main.position(&reader(landing)).unwrap_or(-1);
         if from > landing.version() {
             let (table, landing) = (self.table.name.clone(), landing.version());
@@ -157,7 +166,7 @@ impl Step<'_> {
         let (mut rows, mut up_to) = (0, from);
         for commit in added.chunk_by(|a, b| a.0 == b.0) {
             let more: u64 = commit.iter().map(|(_, file)| file.rows).sum();
-            if rows > 0 && rows + more > max_rows as u64 {
+            if rows > 0 && rows + more > self.settings.max_rows as u64 {
                 self.take(landing, &files, up_to).await?;
                 files.clear();
                 rows = 0;
@@ -229,14 +238,19 @@ impl Step<'_> {
         };
         drop(batches);
         let Flat { columns: mut raw, weir, deletes } = flatten(&landed, &self.table.columns).map_err(self.rows())?;
+        let rows = landed.num_rows();
         drop(landed);
+        let mut missing =
+            Missing::take_out(&mut raw, &deletes, &self.settings.unavailable_value).map_err(self.rows())?;
         if let Some(sql) = &self.table.staging_sql {
             raw = model::apply(self.lake, self.table, sql, &raw).await?;
+            missing = missing.through(sql, &self.table.columns).map_err(self.rows())?;
         }
-        let (columns, misfits) = self.fit(&raw, &deletes)?;
-        let batch = crate::flatten::batch(&self.table.columns, columns.clone(), weir).map_err(self.rows())?;
+        let (columns, misfits) = self.fit(&raw, &deletes, &missing)?;
+        let names = missing.names(&self.table.columns, rows);
+        let batch = crate::flatten::batch(&self.table.columns, columns.clone(), weir, names).map_err(self.rows())?;
         let repeats = self.repeats(&batch).await?;
-        let broken = self.broken(&columns)?;
+        let broken = self.broken(&columns, &missing)?;
         let facts = Facts {
             table: self.table,
             columns: &columns,
@@ -254,15 +268,16 @@ impl Step<'_> {
         &self,
         raw: &[ArrayRef],
         deletes: &arrow::array::BooleanArray,
+        missing: &Missing,
     ) -> Result<(Vec<ArrayRef>, Vec<Vec<usize>>), StagingError> {
         let (mut columns, mut misfits) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
-        for (column, raw) in self.table.columns.iter().zip(raw) {
+        for (at, (column, raw)) in self.table.columns.iter().zip(raw).enumerate() {
             let mut fitted = typed::fit(raw, column).map_err(self.rows())?;
             // A missing value fits a nullable column; the key has a rule of its own, a delete is the past.
             if !column.nullable && !self.table.key.contains(&column.name) {
                 let array = fitted.array.clone();
-                let missing = (0..raw.len()).filter(|row| array.is_null(*row) && !deletes.value(*row));
-                fitted.misfits.extend(missing);
+                let null = (0..raw.len()).filter(|row| array.is_null(*row) && !deletes.value(*row));
+                fitted.misfits.extend(null.filter(|row| !missing.is(at, *row)));
                 fitted.misfits.sort_unstable();
                 fitted.misfits.dedup();
             }
@@ -311,17 +326,18 @@ impl Step<'_> {
     }
 
     /// Which rows break each expectation.
-    fn broken(&self, columns: &[ArrayRef]) -> Result<Vec<arrow::array::BooleanArray>, StagingError> {
+    fn broken(&self, columns: &[ArrayRef], missing: &Missing) -> Result<Vec<arrow::array::BooleanArray>, StagingError> {
         let mut broken = Vec::with_capacity(self.table.expectations.len());
         for expectation in &self.table.expectations {
             let unfit = || StagingError::Rule { table: self.table.name.clone(), rule: expectation.name.clone() };
-            let array = self.table.column_index(expectation.column.as_str()).and_then(|at| columns.get(at));
-            let array = array.ok_or_else(unfit)?;
+            let at = self.table.column_index(expectation.column.as_str()).ok_or_else(unfit)?;
+            let array = columns.get(at).ok_or_else(unfit)?;
             let referenced = match &expectation.rule {
                 Rule::Reference { table, column } => Some(self.referenced(table, column, columns)?),
                 _ => None,
             };
-            broken.push(rules::broken(&expectation.rule, array, referenced.as_deref()).map_err(|_| unfit())?);
+            let rows = rules::broken(&expectation.rule, array, referenced.as_deref()).map_err(|_| unfit())?;
+            broken.push(missing.excuse(at, rows).map_err(self.rows())?);
         }
         Ok(broken)
     }

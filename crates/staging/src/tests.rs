@@ -14,7 +14,7 @@ use weir_core::column::Column;
 use weir_core::value::Value;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, DataFile, Lake, Options, Partitioning, hour_files, hours};
-use weir_project::{Connector, Expectation, Rule, Severity, SqlFile, Table};
+use weir_project::{Connector, Expectation, Rule, Severity, SqlFile, Staging, Table};
 
 use crate::value::value_at;
 use crate::{Staged, Stager, StagingError, metrics};
@@ -109,12 +109,16 @@ async fn land(lake: &Lake, table: &Table, events: &[Event]) {
     landing.commit(Commit { add, info, ..Commit::default() }).await.unwrap();
 }
 
+fn at_most(max_rows: usize) -> Staging {
+    Staging { max_rows, unavailable_value: "__debezium_unavailable_value".to_owned() }
+}
+
 async fn lake(folder: &TempDir) -> Lake {
     Lake::open(Options::folder(folder.path())).await.unwrap()
 }
 
 async fn run(lake: &Lake, table: &Table) -> Staged {
-    let staged = Stager::default().stage_table(table, 1000, lake).await.unwrap();
+    let staged = Stager::default().stage_table(table, &at_most(1000), lake).await.unwrap();
     assert!(staged.counts.balance());
     staged
 }
@@ -144,6 +148,32 @@ async fn rows_come_typed_and_a_delete_carries_its_last_row_image() {
 }
 
 #[tokio::test]
+async fn an_unavailable_value_is_named_and_breaks_no_rule() {
+    let folder = TempDir::new().unwrap();
+    let rules = vec![expectation("has_a_price", "price", Rule::NotNull, Severity::Quarantine)];
+    let (lake, mut table) = (lake(&folder).await, table(rules));
+    table.columns[1].nullable = false;
+    let missing = "__debezium_unavailable_value";
+    land(&lake, &table, &[event("c", 1, 7, "2.5"), event("u", 2, 7, missing), event("d", 3, 7, "2.5")]).await;
+    let staged = run(&lake, &table).await;
+    assert_eq!((staged.counts.staged, staged.counts.quarantined), (3, 0));
+    let found = rows(&lake, Zone::Staging, &["_op", "price", "_unavailable"]).await;
+    assert_eq!(found, [["c", "2.500", "\\N"], ["d", "2.500", "\\N"], ["u", "\\N", "price"]]);
+}
+
+#[tokio::test]
+async fn what_a_staging_model_makes_of_an_unavailable_value_is_unavailable_too() {
+    let folder = TempDir::new().unwrap();
+    let (lake, mut table) = (lake(&folder).await, table(vec![]));
+    let text = "SELECT id, coalesce(price, '0') AS price, customer_id FROM landing.order_item".to_owned();
+    table.staging_sql = Some(SqlFile { path: "order_item.sql".into(), text });
+    land(&lake, &table, &[event("c", 1, 7, "2.5"), event("u", 2, 7, "__debezium_unavailable_value")]).await;
+    run(&lake, &table).await;
+    let found = rows(&lake, Zone::Staging, &["_op", "_unavailable"]).await;
+    assert_eq!(found, [["c", "\\N"], ["u", "price"]]);
+}
+
+#[tokio::test]
 async fn a_second_run_reads_only_what_landed_since() {
     let folder = TempDir::new().unwrap();
     let (lake, table) = (lake(&folder).await, table(vec![]));
@@ -163,7 +193,7 @@ async fn a_step_takes_whole_landing_commits_up_to_its_bound() {
     for id in 0..5 {
         land(&lake, &table, &[event("c", id, id.into(), "1"), event("u", id, id.into(), "2")]).await;
     }
-    let staged = Stager::default().stage_table(&table, 4, &lake).await.unwrap();
+    let staged = Stager::default().stage_table(&table, &at_most(4), &lake).await.unwrap();
     assert_eq!((staged.commits, staged.counts.staged), (3, 10));
 }
 
@@ -250,8 +280,8 @@ async fn a_reference_is_looked_up_in_the_other_tables_staging_and_in_this_runs_r
     let mut stager = Stager::default();
     land(&lake, &customer, &[event("c", 1, 1, "1")]).await;
     land(&lake, &items, &[event("c", 1, 7, "1"), Event { customer: Some(2), ..event("c", 2, 8, "1") }]).await;
-    stager.stage_table(&customer, 1000, &lake).await.unwrap();
-    let staged = stager.stage_table(&items, 1000, &lake).await.unwrap();
+    stager.stage_table(&customer, &at_most(1000), &lake).await.unwrap();
+    let staged = stager.stage_table(&items, &at_most(1000), &lake).await.unwrap();
     assert_eq!((staged.counts.staged, staged.counts.quarantined), (1, 1));
 
     land(&lake, &customer, &[event("c", 2, 2, "1")]).await;
@@ -261,8 +291,8 @@ async fn a_reference_is_looked_up_in_the_other_tables_staging_and_in_this_runs_r
         &[Event { customer: Some(2), ..event("c", 3, 9, "1") }, Event { customer: None, ..event("c", 4, 10, "1") }],
     )
     .await;
-    stager.stage_table(&customer, 1000, &lake).await.unwrap();
-    let staged = stager.stage_table(&items, 1000, &lake).await.unwrap();
+    stager.stage_table(&customer, &at_most(1000), &lake).await.unwrap();
+    let staged = stager.stage_table(&items, &at_most(1000), &lake).await.unwrap();
     assert_eq!((staged.counts.staged, staged.counts.quarantined), (2, 0));
 }
 
@@ -273,10 +303,10 @@ async fn a_staging_model_cleans_values_row_by_row_and_may_not_drop_any() {
     let sql = |text: &str| Some(SqlFile { path: "models/staging/order_item.sql".into(), text: text.into() });
     land(&lake, &table, &[event("c", 1, 7, " 2.5 "), event("c", 2, 8, "1")]).await;
     table.staging_sql = sql("select id, price, customer_id from landing.order_item where id = 7");
-    let dropped = Stager::default().stage_table(&table, 1000, &lake).await;
+    let dropped = Stager::default().stage_table(&table, &at_most(1000), &lake).await;
     assert!(matches!(dropped, Err(StagingError::ModelRows { read: 2, given: 1, .. })), "{dropped:?}");
     table.staging_sql = sql("select id, price from landing.order_item");
-    let missing = Stager::default().stage_table(&table, 1000, &lake).await;
+    let missing = Stager::default().stage_table(&table, &at_most(1000), &lake).await;
     assert!(
         matches!(&missing, Err(StagingError::ModelColumn { column, .. }) if column == "customer_id"),
         "{missing:?}"
@@ -319,7 +349,7 @@ async fn a_contract_may_gain_a_column_and_may_not_change_a_type() {
     run(&lake, &table).await;
     assert_eq!(rows(&lake, Zone::Staging, &["id", "note"]).await, [["7", "\\N"], ["8", "\\N"]]);
     table.columns[1] = column("price", "money", true);
-    let changed = Stager::default().stage_table(&table, 1000, &lake).await;
+    let changed = Stager::default().stage_table(&table, &at_most(1000), &lake).await;
     assert!(matches!(&changed, Err(StagingError::ContractChanged { column, .. }) if column == "price"), "{changed:?}");
 }
 
@@ -378,7 +408,7 @@ async fn half_a_million_rows_of_three_thousand_hours_are_staged_in_seconds() {
         land(&lake, &table, &events).await;
     }
     let start = std::time::Instant::now();
-    let staged = Stager::default().stage_table(&table, 200_000, &lake).await.unwrap();
+    let staged = Stager::default().stage_table(&table, &at_most(200_000), &lake).await.unwrap();
     println!("{staged:?} in {:?}", start.elapsed());
     assert_eq!(staged.counts.staged, 540_000);
 }

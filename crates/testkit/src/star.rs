@@ -12,7 +12,9 @@ use weir_core::name::{ModelName, TableName};
 use weir_core::order_key::OrderKey;
 use weir_core::surrogate::{UNKNOWN, surrogate_key};
 use weir_core::value::{Row, Value};
-use weir_project::{DateKey, Deletes, DimensionRef, LateParent, Milestone, Model, ModelKind, Scd};
+use weir_project::{
+    DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model, ModelColumn, ModelKind, Scd,
+};
 
 /// 9999-12-31T00:00:00 UTC.
 const OPEN: i64 = 253_402_214_400_000_000;
@@ -57,11 +59,83 @@ pub fn star(
             ModelKind::Dimension { .. } => dimension(model, models, &histories),
             ModelKind::Fact { .. } => fact(model, models, &histories),
             ModelKind::DateDimension => calendar(models, &histories),
+            // Not from changes but from the star: see `aggregate`.
+            ModelKind::Aggregate { .. } => continue,
         };
         rows.sort();
         tables.insert(model.name.clone(), rows);
     }
     tables
+}
+
+/// What one row of a fact gives an aggregate: per column of the model the group's value, or what is added up or
+/// counted. The function that it is given says what stands in a column of a table (the fact's or a dimension's)
+/// of the rows that belong together.
+pub type Contribution<'a> = &'a dyn Fn(&dyn Fn(&str, &str) -> Value) -> Row;
+
+/// An aggregate's rows in table order, sorted: every row of the fact, one after the other.
+pub fn aggregate(
+    model: &Model,
+    models: &[Model],
+    star: &BTreeMap<ModelName, Vec<Row>>,
+    contribution: Contribution<'_>,
+) -> Vec<Row> {
+    let ModelKind::Aggregate { fact, joins, measures } = &model.kind else { return Vec::new() };
+    let tables = std::iter::once(fact).chain(joins.iter().map(|join| &join.dimension));
+    let columns: BTreeMap<&str, Vec<String>> = tables
+        .map(|name| {
+            let table = models.iter().find(|m| m.name == *name).expect("a model of the project");
+            (name.as_str(), table.table_columns().iter().map(|column| column.name.to_string()).collect())
+        })
+        .collect();
+    let cell = |table: &str, row: &Row, column: &str| -> Value {
+        row[columns[table].iter().position(|name| name == column).expect("a column of the table")].clone()
+    };
+    let members: Vec<BTreeMap<Value, &Row>> = joins
+        .iter()
+        .map(|join| {
+            let key = |row| cell(join.dimension.as_str(), row, join.key_column.as_str());
+            star[&join.dimension].iter().map(|row| (key(row), row)).collect()
+        })
+        .collect();
+    let mut groups: BTreeMap<Row, Row> = BTreeMap::new();
+    for row in &star[fact] {
+        let mut together = BTreeMap::from([(fact.as_str(), row)]);
+        for (join, members) in joins.iter().zip(&members) {
+            let pointer = cell(fact.as_str(), row, join.fact_column.as_str());
+            together.insert(join.dimension.as_str(), members[&pointer]);
+        }
+        let given = contribution(&|table, column| cell(table, together[table], column));
+        let is_key = |i: &usize| model.key.contains(&model.columns[*i].name);
+        let key: Row = (0..given.len()).filter(is_key).map(|i| given[i].clone()).collect();
+        let total = groups.entry(key).or_insert_with(|| {
+            let nothing = |column: &ModelColumn| match measure(measures, column) {
+                None => Value::Null,
+                Some(Measure::Sum) => Value::Null,
+                Some(Measure::Count | Measure::Rows) => Value::Int(0),
+            };
+            model.columns.iter().map(nothing).collect()
+        });
+        for (i, column) in model.columns.iter().enumerate() {
+            total[i] = match (measure(measures, column), &total[i], &given[i]) {
+                (None, _, group) => group.clone(),
+                (Some(Measure::Rows), Value::Int(rows), _) => Value::Int(rows + 1),
+                (Some(_), before, Value::Null) => before.clone(),
+                (Some(Measure::Count), Value::Int(count), _) => Value::Int(count + 1),
+                (Some(Measure::Sum), Value::Null, first) => first.clone(),
+                (Some(Measure::Sum), Value::Int(a), Value::Int(b)) => Value::Int(a + b),
+                (Some(Measure::Sum), Value::Decimal(a, scale), Value::Decimal(b, _)) => Value::Decimal(a + b, *scale),
+                (measure, before, value) => panic!("{measure:?} of {before:?} and {value:?}"),
+            };
+        }
+    }
+    let mut rows: Vec<Row> = groups.into_values().collect();
+    rows.sort();
+    rows
+}
+
+fn measure(measures: &[MeasureColumn], column: &ModelColumn) -> Option<Measure> {
+    measures.iter().find(|measure| measure.column == column.name).map(|measure| measure.measure)
 }
 
 /// What a model makes of its source's changes.
@@ -378,7 +452,6 @@ mod tests {
     use super::*;
     use weir_core::column::ColumnType;
     use weir_core::order_key::{Lsn, SqlServerPosition};
-    use weir_project::ModelColumn;
 
     fn column(name: &str, kind: ColumnType, scd: Scd) -> ModelColumn {
         ModelColumn { name: name.parse().expect("a name"), kind, scd }

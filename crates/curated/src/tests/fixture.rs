@@ -20,12 +20,12 @@ use weir_core::value::{Row, Value};
 use weir_core::zone::{Hour, Zone};
 use weir_lake::{Commit, Lake, NewFile, Options, Partition, Partitioning};
 use weir_project::{
-    Connector, DateKey, Deletes, DimensionRef, LateParent, Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile,
-    Table,
+    AggregateJoin, Connector, DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model,
+    ModelColumn, ModelKind, Scd, SqlFile, Table,
 };
 
 use crate::key::value_at;
-use crate::layout::{OP, ORDER_KEY, SOURCE_TS, arrow_type, timestamp};
+use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, arrow_type, timestamp};
 use crate::room::Room;
 
 pub fn name(text: &str) -> Identifier {
@@ -35,6 +35,12 @@ pub fn name(text: &str) -> Identifier {
 pub fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
+
+/// In a change's row: a value that the source did not log.
+pub const MISSING: &str = "__debezium_unavailable_value";
+
+/// A second, in microseconds.
+pub const S: i64 = 1_000_000;
 
 const TEXT: ColumnType = ColumnType::Text { length: None };
 
@@ -62,6 +68,14 @@ pub fn dim_shop() -> Model {
             column("note", TEXT, Scd::Type1Current),
         ],
     }
+}
+
+/// The same dimension without a condition, with these kinds of grade, name and note.
+pub fn dim_shop_of(grade: Scd, name: Scd, note: Scd) -> Model {
+    let mut model = dim_shop();
+    model.sql = sql("SELECT grade, region, \"number\" AS shop_no, name, note FROM staging.shop");
+    (model.columns[0].scd, model.columns[3].scd, model.columns[4].scd) = (grade, name, note);
+    model
 }
 
 fn shop_pointer() -> DimensionRef {
@@ -131,12 +145,82 @@ pub fn dim_date() -> Model {
         sql: None,
         source: None,
         key: vec![name("date_key")],
-        columns: vec![],
+        columns: [
+            "date_key",
+            "date",
+            "year",
+            "quarter",
+            "month",
+            "day",
+            "day_of_week",
+            "month_name",
+            "day_name",
+            "is_weekend",
+        ]
+        .map(|of| column(of, ColumnType::Int, if of == "date_key" { Scd::Key } else { Scd::None }))
+        .into(),
     }
 }
 
+/// Sums and counts over one fact, by attributes of both dimensions.
+pub fn agg_visit() -> Model {
+    let measure = |column: &str, measure| MeasureColumn { column: name(column), measure };
+    let join = |dimension: &str, key_column: &str, fact_column: &str| AggregateJoin {
+        dimension: name(dimension),
+        key_column: name(key_column),
+        fact_column: name(fact_column),
+    };
+    Model {
+        name: name("agg_visit"),
+        kind: ModelKind::Aggregate {
+            fact: name("fact_visit"),
+            joins: vec![join("dim_shop", "shop_key", "shop_key"), join("dim_date", "date_key", "visit_date_key")],
+            measures: vec![
+                measure("amount", Measure::Sum),
+                measure("keys", Measure::Sum),
+                measure("placed", Measure::Count),
+                measure("visits", Measure::Rows),
+            ],
+        },
+        sql: sql(
+            "SELECT COALESCE(s.grade, '-') AS grade, COALESCE(s.name, '-') AS name, COALESCE(d.\"year\", -1) AS year, \
+             SUM(v.amount) AS amount, SUM(CASE WHEN v.state = 'done' THEN v.visit_id END) AS keys, \
+             COUNT(v.region) AS placed, COUNT(*) AS visits FROM curated.fact_visit AS v \
+             JOIN curated.dim_shop AS s ON s.shop_key = v.shop_key \
+             JOIN curated.dim_date AS d ON d.date_key = v.visit_date_key \
+             GROUP BY COALESCE(s.grade, '-'), 2, 3",
+        ),
+        source: None,
+        key: vec![name("grade"), name("name"), name("year")],
+        columns: vec![
+            column("grade", TEXT, Scd::Key),
+            column("name", TEXT, Scd::Key),
+            column("year", ColumnType::Int, Scd::Key),
+            column("amount", ColumnType::Decimal { precision: 38, scale: 3 }, Scd::None),
+            column("keys", ColumnType::BigInt, Scd::None),
+            column("placed", ColumnType::Int, Scd::None),
+            column("visits", ColumnType::BigInt, Scd::None),
+        ],
+    }
+}
+
+/// What `agg_visit` says of one row, said a second time.
+pub fn contribution(of: &dyn Fn(&str, &str) -> Value) -> Row {
+    let or = |value: Value, other: Value| if value.is_null() { other } else { value };
+    let visit = |column| of("fact_visit", column);
+    vec![
+        or(of("dim_shop", "grade"), text("-")),
+        or(of("dim_shop", "name"), text("-")),
+        or(of("dim_date", "year"), Value::Int(-1)),
+        visit("amount"),
+        if visit("state") == text("done") { visit("visit_id") } else { Value::Null },
+        visit("region"),
+        Value::Bool(true),
+    ]
+}
+
 pub fn models() -> Vec<Model> {
-    vec![dim_shop(), fact_visit(), fact_arrival(), dim_date()]
+    vec![dim_shop(), fact_visit(), fact_arrival(), dim_date(), agg_visit()]
 }
 
 fn source(of: &str, key: &[&str], columns: &[(&str, ColumnType)]) -> Table {
@@ -180,8 +264,9 @@ pub fn sources() -> Vec<Table> {
 pub fn project(model: &Model, change: &Change) -> Option<Row> {
     let row = change.row.as_ref().expect("every change here has a row");
     let v = |i: usize| row[i].clone();
+    let has_condition = model.sql.as_ref().is_some_and(|sql| sql.text.contains(" WHERE "));
     let (out, condition) = match model.name.as_str() {
-        "dim_shop" => (vec![v(3), v(0), v(1), v(2), v(4)], Some(v(3))),
+        "dim_shop" => (vec![v(3), v(0), v(1), v(2), v(4)], has_condition.then(|| v(3))),
         "fact_visit" => {
             let amount = match (&row[5], &row[6]) {
                 (Value::Int(times), Value::Decimal(price, scale)) => Value::Decimal(i128::from(*times) * price, *scale),
@@ -306,14 +391,20 @@ pub struct Bench {
     pub folder: TempDir,
     pub lake: Lake,
     pub room: Room,
+    models: Vec<Model>,
 }
 
 impl Bench {
     pub async fn new(buckets: u16) -> Self {
+        Self::with(models(), buckets).await
+    }
+
+    /// With other models over the same sources.
+    pub async fn with(models: Vec<Model>, buckets: u16) -> Self {
         let folder = TempDir::new().expect("a folder");
         let lake = Lake::open(Options::folder(folder.path())).await.expect("a lake");
-        let room = Room::of(&models(), &sources(), buckets, &lake);
-        Self { folder, lake, room }
+        let room = Room::of(&models, &sources(), buckets, &lake);
+        Self { folder, lake, room, models }
     }
 
     /// Appends changes to their staging tables, one commit per table.
@@ -327,6 +418,7 @@ impl Bench {
             let mut fields: Vec<Field> =
                 source.columns.iter().map(|c| Field::new(c.name.as_str(), arrow_type(c.kind), true)).collect();
             fields.extend(mark_fields());
+            fields.push(Field::new(UNAVAILABLE, DataType::Utf8, true));
             let schema = Arc::new(Schema::new(fields));
             let created =
                 self.lake.create_table(Zone::Staging, source.name.as_str(), &schema, Partitioning::Hour).await;
@@ -334,7 +426,10 @@ impl Bench {
             let rows: Vec<Row> = changes
                 .iter()
                 .filter(|change| change.table == source.name)
-                .map(|change| change.row.iter().flatten().cloned().chain(marks(change)).collect())
+                .map(|change| {
+                    let (row, missing) = staged(&source, change);
+                    row.into_iter().chain(marks(change)).chain([missing]).collect()
+                })
                 .collect();
             if rows.is_empty() {
                 continue;
@@ -352,14 +447,14 @@ impl Bench {
     /// All rows of every curated table.
     pub async fn tables(&self) -> BTreeMap<ModelName, Vec<Row>> {
         let mut out = BTreeMap::new();
-        for model in models() {
+        for model in &self.models {
             let table =
                 self.lake.table(Zone::Curated, model.name.as_str()).await.expect("the lake").expect("the table");
             let names: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let files: Vec<_> = table.files().cloned().collect();
             let read = table.read_all(&files, Some(&names)).await.expect("rows");
-            out.insert(model.name, rows(&read));
+            out.insert(model.name.clone(), rows(&read));
         }
         out
     }
@@ -406,13 +501,62 @@ fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
+/// A change's row as staging has it, and which columns it lacks.
+fn staged(source: &Table, change: &Change) -> (Row, Value) {
+    let mut row = change.row.clone().expect("every change here has a row");
+    let mut names = Vec::new();
+    for (value, column) in row.iter_mut().zip(&source.columns) {
+        if *value == text(MISSING) {
+            *value = Value::Null;
+            names.push(column.name.as_str());
+        }
+    }
+    let names = if names.is_empty() { Value::Null } else { text(&names.join(",")) };
+    (row, names)
+}
+
+/// The changes with every missing value filled in from the change before, said as plainly as can be: no two
+/// contents here may share an identity.
+fn carried(changes: &[Change]) -> Vec<Change> {
+    let is_missing = |change: &&Change| change.row.iter().flatten().any(|value| *value == text(MISSING));
+    let mut out = changes.to_vec();
+    for change in out.iter_mut() {
+        if !is_missing(&&*change) {
+            continue;
+        }
+        let mut before: Vec<&Change> = changes
+            .iter()
+            .filter(|b| b.table == change.table && b.key == change.key && b.op != Op::Delete)
+            .filter(|b| b.place() < change.place())
+            .collect();
+        before.sort_by_key(|b| b.place());
+        for (i, value) in change.row.iter_mut().flatten().enumerate() {
+            if *value == text(MISSING) {
+                let known = before.iter().rev().filter_map(|b| b.row.as_ref()).map(|row| &row[i]);
+                *value = known.clone().find(|value| **value != text(MISSING)).cloned().unwrap_or(Value::Null);
+            }
+        }
+    }
+    out
+}
+
 /// What the reference star says.
 pub fn expected(changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
+    expected_of(&models(), changes)
+}
+
+/// The same for other models over the same sources.
+pub fn expected_of(models: &[Model], changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
     let mut by_table: BTreeMap<TableName, Vec<Change>> = BTreeMap::new();
-    for change in changes {
-        by_table.entry(change.table.clone()).or_default().push(change.clone());
+    for change in carried(changes) {
+        by_table.entry(change.table.clone()).or_default().push(change);
     }
-    weir_testkit::star::star(&models(), &by_table, &project)
+    let mut star = weir_testkit::star::star(models, &by_table, &project);
+    for aggregate in models.iter().filter(|model| matches!(model.kind, ModelKind::Aggregate { .. })) {
+        let rows = weir_testkit::star::aggregate(aggregate, models, &star, &contribution);
+        star.insert(aggregate.name.clone(), rows);
+    }
+    star
 }
 
 /// True for the row of the unknown member.

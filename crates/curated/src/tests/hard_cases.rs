@@ -8,14 +8,12 @@ use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
 use weir_lake::{Commit, Lake};
 
-use super::fixture::{Bench, expected, name, shop, text, visit};
+use super::fixture::{Bench, S, expected, name, shop, text, visit};
 use crate::build::build_in;
 use crate::check::check_in;
 use crate::scd::OPEN;
 
 use Op::{Create, Delete, Read, Update};
-
-const S: i64 = 1_000_000;
 
 /// One build per list; the rows of `dim_shop` without the unknown member, by effective_from.
 async fn built(batches: &[&[Change]]) -> (Bench, Vec<Row>) {

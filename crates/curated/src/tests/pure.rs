@@ -27,7 +27,7 @@ fn history(model: &Model, changes: &[Change]) -> RecordBatch {
             let kept = project(model, change);
             let marked = if kept.is_some() { change } else { &delete };
             let row = kept.or_else(|| project(model, &delete)).expect("a delete is never left out");
-            row.into_iter().chain(marks(marked)).collect()
+            row.into_iter().chain(marks(marked)).chain([Value::Null]).collect()
         })
         .collect();
     batch(&history_schema(model), &rows)

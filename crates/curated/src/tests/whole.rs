@@ -96,7 +96,7 @@ fn a_build_that_dies_at_any_write_is_gone_on_from_as_if_it_had_not() {
             build_in(&bench.room).await.expect("the next build");
             holds(&bench, &all).await.unwrap_or_else(|e| panic!("after {writes} writes: {e}"));
             if !died {
-                assert!(writes > 10, "{writes} writes are too few for seven tables");
+                assert!(writes > 10, "{writes} writes are too few for nine tables");
                 return;
             }
         }

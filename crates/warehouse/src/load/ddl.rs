@@ -44,7 +44,7 @@ pub fn columns(model: &Model) -> Vec<Column> {
             columns.push(Column { required: false, ..fixed("event_time", "TIMESTAMP") });
             columns
         }
-        ModelKind::DateDimension => own.collect(),
+        ModelKind::DateDimension | ModelKind::Aggregate { .. } => own.collect(),
     }
 }
 
@@ -52,7 +52,9 @@ pub fn columns(model: &Model) -> Vec<Column> {
 pub fn key(model: &Model) -> Vec<String> {
     match &model.kind {
         ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
-        ModelKind::Fact { .. } | ModelKind::DateDimension => model.key.iter().map(ToString::to_string).collect(),
+        ModelKind::Fact { .. } | ModelKind::DateDimension | ModelKind::Aggregate { .. } => {
+            model.key.iter().map(ToString::to_string).collect()
+        }
     }
 }
 
@@ -97,7 +99,7 @@ fn tables(model: &Model) -> String {
         _ => format!("DISTKEY({first})"),
     };
     let sort = match &model.kind {
-        ModelKind::Dimension { .. } => list(model.key.iter().map(AsRef::as_ref)),
+        ModelKind::Dimension { .. } | ModelKind::Aggregate { .. } => list(model.key.iter().map(AsRef::as_ref)),
         ModelKind::Fact { .. } => "event_time".to_owned(),
         ModelKind::DateDimension => first,
     };

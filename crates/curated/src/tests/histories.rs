@@ -1,0 +1,256 @@
+//! Many random histories at once through whole builds: a *lot* holds the changes of many keys in an order of
+//! arrival of its own, cut into several builds, some of them delivered more than once. A lot is a function of its
+//! number, so a failure names (kind, number): it becomes a test here that calls [`holds`] with them.
+//!
+//! `WEIR_HISTORIES` says how many histories of each kind run, 1,000 by default; `./dev properties N` sets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_core::change::{Change, Op};
+use weir_core::name::ModelName;
+use weir_core::value::{Row, Value};
+use weir_project::{Deletes, Model, ModelKind, Scd};
+
+use super::fixture::{
+    Bench, MISSING, S, change, dim_date, dim_shop, dim_shop_of, expected_of, fact_arrival, fact_visit, text,
+};
+use crate::build::build_in;
+use crate::check::check_in;
+use crate::scd::OPEN;
+
+/// Keys of each source table in one lot: enough to make a lake worth its while.
+const KEYS: u64 = 500;
+
+/// What a lot's dimension is. Every lot has facts that point to it.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Type1,
+    Type2,
+    Mixed,
+    /// Mixed, and its query has a condition that rows fall out of and return into.
+    Conditional,
+    /// Mixed, and deletes are ignored.
+    Immortal,
+    /// Conditional, and updates lack values; no two changes of a key have one position.
+    Missing,
+}
+
+impl Kind {
+    fn models(self) -> Vec<Model> {
+        let mut dimension = match self {
+            Self::Type1 => dim_shop_of(Scd::Type1, Scd::Type1, Scd::Type1),
+            Self::Type2 => dim_shop_of(Scd::Type2, Scd::Type2, Scd::Type2),
+            Self::Mixed | Self::Immortal => dim_shop_of(Scd::Type2, Scd::Type1, Scd::Type1Current),
+            Self::Conditional | Self::Missing => dim_shop(),
+        };
+        if let (Self::Immortal, ModelKind::Dimension { deletes, .. }) = (self, &mut dimension.kind) {
+            *deletes = Deletes::Ignore;
+        }
+        vec![dimension, fact_visit(), fact_arrival(), dim_date()]
+    }
+}
+
+/// Random numbers that are the same on every machine and in every version.
+pub struct Dice(u64);
+
+impl Dice {
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// One of 0..sides.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.next() % sides
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.roll(of.len() as u64) as usize]
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.roll(i as u64 + 1) as usize);
+        }
+    }
+}
+
+/// Changes of `keys` shops and `keys` visits, by build, in the order in which they arrive; where `missing`, updates
+/// may lack values.
+pub fn lot(number: u64, keys: u64, missing: bool) -> Vec<Vec<Change>> {
+    let mut dice = Dice(number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut changes = Vec::new();
+    for key in 0..keys {
+        for place in 0..=dice.roll(8) {
+            changes.push(any_shop(&mut dice, key));
+            if missing {
+                lose(&mut dice, &mut changes, place, &[2, 3, 4]);
+            }
+        }
+        for place in 0..=dice.roll(4) {
+            changes.push(any_visit(&mut dice, key, keys));
+            if missing {
+                lose(&mut dice, &mut changes, place, &[3]);
+            }
+        }
+    }
+    for _ in 0..changes.len() / 8 {
+        let again = changes[dice.roll(changes.len() as u64) as usize].clone();
+        changes.push(again);
+    }
+    dice.shuffle(&mut changes);
+    let builds = 1 + dice.roll(4);
+    let mut out = vec![Vec::new(); builds as usize];
+    for change in changes {
+        out[dice.roll(builds) as usize].push(change);
+    }
+    out
+}
+
+/// Puts the newest change at a place of its own; an update loses some of these columns.
+fn lose(dice: &mut Dice, changes: &mut [Change], place: u64, columns: &[usize]) {
+    let Some(newest) = changes.last_mut() else { return };
+    newest.order_key = change("shop", place as u32, Op::Update, 0, 0, vec![]).order_key;
+    for column in columns {
+        if newest.op == Op::Update && dice.roll(3) == 0 {
+            newest.row.as_mut().expect("a row")[*column] = text(MISSING);
+        }
+    }
+}
+
+/// Few positions and times per key, so that many are equal; some at the edges of what can be.
+fn any_order(dice: &mut Dice) -> (u32, Op, i64) {
+    let op = dice.one(&[Op::Create, Op::Create, Op::Update, Op::Update, Op::Update, Op::Update, Op::Delete, Op::Read]);
+    let ts = match dice.roll(30) {
+        0 => -5 * S,
+        1 => OPEN,
+        2 => OPEN - 1,
+        _ => dice.roll(9) as i64 * S,
+    };
+    (dice.roll(10) as u32, op, ts)
+}
+
+fn any_text(dice: &mut Dice, of: &[&str]) -> Value {
+    if dice.roll(6) == 0 { Value::Null } else { text(dice.one(of)) }
+}
+
+fn any_shop(dice: &mut Dice, key: u64) -> Change {
+    let (order, op, ts) = any_order(dice);
+    let row = vec![
+        text(&format!("r{}", key % 7)),
+        Value::Int((key / 7) as i64),
+        any_text(dice, &["Ann", "Bob"]),
+        any_text(dice, &["a", "b", "hidden"]),
+        any_text(dice, &["x", "y"]),
+    ];
+    change("shop", order, op, ts, 2, row)
+}
+
+fn any_visit(dice: &mut Dice, key: u64, shops: u64) -> Change {
+    let (order, op, ts) = any_order(dice);
+    // A few point to shops that never are.
+    let shop = dice.roll(shops + shops / 10 + 1);
+    let at = if dice.roll(4) == 0 { Value::Null } else { Value::Timestamp(any_order(dice).2) };
+    let row = vec![
+        Value::Int(key as i64),
+        if dice.roll(12) == 0 { Value::Null } else { text(&format!("r{}", shop % 7)) },
+        Value::Int((shop / 7) as i64),
+        any_text(dice, &["new", "done", "hidden"]),
+        at,
+        Value::Int(dice.roll(3) as i64),
+        Value::Decimal(12_345, 3),
+    ];
+    change("visit", order, op, ts, 1, row)
+}
+
+/// Builds a lot and compares every table with the reference, in the lake and as loaded.
+async fn holds(kind: Kind, number: u64, keys: u64) {
+    let models = kind.models();
+    let bench = Bench::with(models.clone(), 1 + (number % 4) as u16).await;
+    let builds = lot(number, keys, matches!(kind, Kind::Missing));
+    for build in &builds {
+        bench.stage_in_files_of(build, 700).await;
+        build_in(&bench.room).await.expect("a build");
+    }
+    let changes = builds.concat();
+    let wanted = expected_of(&models, &changes);
+    let what = format!("{kind:?}, lot {number} of {keys} keys");
+    same(&what, "in the lake", &models, &changes, &bench.tables().await, &wanted);
+    same(&what, "as loaded", &models, &changes, &bench.loaded().await, &wanted);
+    assert_eq!(check_in(&bench.room).await.expect("a check"), [], "{what}");
+}
+
+type Tables = BTreeMap<ModelName, Vec<Row>>;
+
+/// Says which key differs, and shows that key's changes: a history is what one key's rows depend on.
+fn same(what: &str, place: &str, models: &[Model], changes: &[Change], found: &Tables, wanted: &Tables) {
+    for model in models {
+        let (found, wanted) = (&found[&model.name], &wanted[&model.name]);
+        if found == wanted {
+            continue;
+        }
+        let (has, must): (BTreeSet<&Row>, BTreeSet<&Row>) = (found.iter().collect(), wanted.iter().collect());
+        let wrong = has.symmetric_difference(&must).next().copied();
+        let key = |row: &Row| match model.kind {
+            ModelKind::Dimension { .. } => row[1..=model.key.len()].to_vec(),
+            _ => row[..model.key.len()].to_vec(),
+        };
+        let Some(wrong) = wrong.map(key) else { panic!("{what}: `{}` {place} has a row twice", model.name) };
+        let of_key = |rows: &[Row]| rows.iter().filter(|row| key(row) == wrong).cloned().collect::<Vec<Row>>();
+        let history: Vec<&Change> = changes
+            .iter()
+            .filter(|change| Some(&change.table) == model.source.as_ref() && change.key == wrong)
+            .collect();
+        panic!(
+            "{what}: `{}` {place} differs for {wrong:?}\nfound {:#?}\nwanted {:#?}\nhistory {history:#?}",
+            model.name,
+            of_key(found),
+            of_key(wanted)
+        );
+    }
+}
+
+/// As many lots as hold the wanted number of histories of this kind.
+async fn run(kind: Kind) {
+    let wanted: u64 = match std::env::var("WEIR_HISTORIES") {
+        Ok(text) => text.parse().expect("WEIR_HISTORIES is a number"),
+        Err(_) => 1_000,
+    };
+    for number in 0..wanted.div_ceil(KEYS) {
+        holds(kind, number, KEYS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_of_type_1_dimensions_and_their_facts_equal_the_reference() {
+    run(Kind::Type1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_of_type_2_dimensions_and_their_facts_equal_the_reference() {
+    run(Kind::Type2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_of_mixed_dimensions_and_their_facts_equal_the_reference() {
+    run(Kind::Mixed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_that_fall_out_of_a_condition_and_return_equal_the_reference() {
+    run(Kind::Conditional).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_whose_deletes_are_ignored_equal_the_reference() {
+    run(Kind::Immortal).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_whose_updates_lack_values_equal_the_reference() {
+    run(Kind::Missing).await;
+}
