@@ -62,5 +62,8 @@ fn a_late_version_of_a_customer_moves_sales_to_another_market_in_the_warehouse()
     place.run(&["stream", "--once"]);
     place.run(&["build"]);
     assert_eq!(daily(&place), ["20240201 France 2 5.000 1", "20240301 Spain 3 7.500 1"]);
+    let monthly = "select month, country, amount from analytics.view_monthly_sales order by 1";
+    let row = |row: &Value| row.as_object().expect("a row").values().map(text).collect::<Vec<_>>().join(" ");
+    assert_eq!(place.sql(monthly).iter().map(row).collect::<Vec<_>>(), ["2 France 5.000", "3 Spain 7.500"]);
     place.run(&["check"]);
 }

@@ -13,6 +13,7 @@ mod model;
 mod path;
 mod place;
 mod readers;
+mod restate;
 mod spark;
 mod sql;
 mod star;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use weir_core::name::ModelName;
 
 use crate::help;
 
@@ -63,8 +64,7 @@ pub enum Command {
     /// Shows settings
     #[command(subcommand)]
     Config(Config),
-    /// Sends change events to the stream
-    #[command(subcommand)]
+    /// Sends change events to the stream; `--verify` replays the zones themselves and compares
     Replay(Replay),
     /// Lists topics with partitions, offsets and retention
     #[command(subcommand)]
@@ -89,6 +89,11 @@ pub enum Command {
     Lineage(Lineage),
     /// Follows one key from the source's transaction to the star schema, and back from a fact
     Trace(Trace),
+    /// Rebuilds a model's history from staging; shows first what would change
+    Restate(Restate),
+    /// Lists published builds, deletes files that no kept version needs
+    #[command(subcommand)]
+    Table(Table),
     /// Explains an error code
     Explain(Explain),
 }
@@ -135,8 +140,18 @@ pub enum Config {
     },
 }
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Replay {
+    /// Rebuilds staging from landing, and curated from staging, in another place, and compares row by row
+    #[arg(long)]
+    pub verify: bool,
+    #[command(subcommand)]
+    pub source: Option<ReplaySource>,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum Replay {
+pub enum ReplaySource {
     /// The UCI Online Retail data set as Debezium SQL Server events
     #[command(name = "online-retail")]
     DataSet {
@@ -224,7 +239,38 @@ pub struct Serve {
 }
 
 #[derive(Debug, Args)]
+pub struct Restate {
+    /// Models to restate. Every changed one when left out
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<ModelName>,
+    /// Reads only changes from this date or time (UTC) on anew; history rows of earlier ones stay
+    #[arg(long, value_name = "DATE", value_parser = date_or_time)]
+    pub from: Option<i64>,
+    /// Swaps the tables and publishes them, after the same diff
+    #[arg(long)]
+    pub apply: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Table {
+    /// Lists the published builds with the versions and changes of their tables
+    Builds,
+    /// Deletes files of curated tables that no version of the kept time needs
+    Vacuum {
+        /// Versions that were the newest within this time stay readable
+        #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime_duration)]
+        keep: std::time::Duration,
+        /// Says what would be deleted, and deletes nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct Sql {
+    /// Asks the curated tables as of this published build (`weir table builds`) instead of the warehouse
+    #[arg(long, value_name = "N")]
+    pub build: Option<u64>,
     /// Statements, separated by `;`. Standard input when left out
     pub text: Option<String>,
 }
@@ -266,6 +312,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as section.key=value".to_owned()),
     }
+}
+
+/// `2024-03-01` or `2024-03-01T12:00:00Z`, as microseconds since 1970 UTC.
+fn date_or_time(text: &str) -> Result<i64, String> {
+    use chrono::{DateTime, NaiveDate, NaiveTime};
+    let date = text.parse::<NaiveDate>().map(|date| date.and_time(NaiveTime::MIN).and_utc().timestamp_micros());
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros());
+    date.or(time).map_err(|_| "write it as 2024-03-01 or 2024-03-01T12:00:00Z".to_owned())
 }
 
 fn humantime_duration(text: &str) -> Result<std::time::Duration, String> {

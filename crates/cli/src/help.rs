@@ -9,6 +9,7 @@ The whole path
   demo        Run the whole way in one process, offline     weir demo --rows 100000
   up          Run all services until Ctrl-C                 weir up --build-every 10s
   reconcile   Compare the stream with every zone            weir reconcile
+  table       List published builds, vacuum old versions    weir table builds
   check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod
   test        Run the models' unit tests, offline           weir test
@@ -25,6 +26,7 @@ Landing
 Staging, curated
   plan        Say what a build would do, and why            weir plan --select +dim_customer+
   build       Build the zones from what is new              weir build --upto curated
+  restate     Rebuild a model's history, diff first         weir restate dim_customer --apply
 Warehouse
   serve       Serve the warehouse on the Postgres wire      weir serve --port 5439
   sql         Run SQL on the warehouse                      weir sql 'select * from analytics.dim_date'

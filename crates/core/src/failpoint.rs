@@ -32,6 +32,7 @@ pub const NAMES: &[&str] = &[
     "warehouse.refresh_committed",
     "warehouse.mirror_before_commit",
     "warehouse.mirror_committed",
+    "restate.history_committed",
 ];
 
 const UNREAD: u8 = 0;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use futures::StreamExt;
@@ -27,6 +27,7 @@ use crate::change_set::Writer;
 use crate::changes::encoded;
 use crate::error::{CuratedError, of};
 use crate::fact_table::differs;
+use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
 use crate::report::TableReport;
 use crate::room::{Room, Touched, named, of_curated};
@@ -66,7 +67,14 @@ pub(crate) async fn build(
 ) -> Result<Option<(Table, TableReport)>, CuratedError> {
     let (Some(spec), Some(inputs)) = (AggregateSpec::new(model), Inputs::new(model, tables)) else { return Ok(None) };
     let mut state = room.state(model, &spec).await?;
-    if !inputs.are_in(&state) {
+    let restated = room.restates(model);
+    if room.stale(model, &state) {
+        if !restated {
+            room.refuse_changed(model, &state)?;
+        }
+        rebucket(room, model, &mut state).await?;
+    }
+    if restated || !inputs.are_in(&state) {
         renew(room, model, &spec, &inputs, &mut state).await?;
     }
     show(room, model, &spec, &state).await.map(Some)
@@ -82,7 +90,11 @@ async fn renew(
 ) -> Result<(), CuratedError> {
     let Some(query) = Contributions::plan(&room.lake, model, &inputs.tables()).await? else { return Ok(()) };
     let work = Work { room, model, spec, inputs, query };
-    let rewritten = match Since::of(room, model, inputs, state).await? {
+    let since = match room.restates(model) {
+        true => None,
+        false => Since::of(room, model, inputs, state).await?,
+    };
+    let rewritten = match since {
         Some(since) => {
             let difference = work.difference(&since).await?;
             let merged = work.merge(state, &difference, false).await?;
@@ -101,11 +113,11 @@ async fn renew(
             work.merge(state, &whole, true).await?.ok_or_else(broken)?
         }
     };
-    let mut positions = room.first_positions(model, state);
-    positions.extend(inputs.tables().iter().map(|table| (of_curated(table.name()), table.version())));
+    let positions = inputs.tables().into_iter().map(|table| (of_curated(table.name()), table.version()));
     // A table that was made anew begins at a lower version.
     let back = |(name, version): &(String, i64)| state.position(name).is_some_and(|stored| stored > *version);
-    let (rewind, positions) = positions.into_iter().partition(back);
+    let (mut rewind, positions): (Vec<_>, Vec<_>) = positions.partition(back);
+    rewind.extend(room.mark(model, state));
     let Rewritten { add, remove } = rewritten;
     state.commit(Commit { add, remove, positions, rewind, ..Commit::default() }).await?;
     failpoint::hit("curated.state_committed");
@@ -447,8 +459,12 @@ async fn show(
     let arrow = of(&model.name);
     let mut table = room.table(model).await?;
     let input = of_curated(state.name());
+    let stale = room.stale(model, &table);
+    if stale {
+        rebucket(room, model, &mut table).await?;
+    }
     let mut buckets: BTreeSet<Partition> = BTreeSet::new();
-    match table.position(&input) {
+    match table.position(&input).filter(|_| !stale) {
         Some(after) if after == state.version() => {}
         Some(after) if after < state.version() => {
             if let Some(old) = room.lake.table_at(Zone::Curated, state.name(), after).await? {

@@ -4,20 +4,21 @@
 //! then the publication. Every table's commit holds its own input's positions, so the next build finds for
 //! every table what is left to do, and an interrupted one converges to what an uninterrupted one gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::name::ModelName;
 use weir_lake::{Lake, Table};
 use weir_project::{ModelKind, Project, Selection};
 
+use crate::dimension_table::Mentioned;
 use crate::error::CuratedError;
 use crate::history::{self, Taken};
 use crate::index::{Index, Indexes};
-use crate::mention::new_mentions;
+use crate::mention::{all_mentions, new_mentions};
 use crate::publish::publish;
 use crate::report::{BuildReport, TableReport};
 use crate::room::Room;
-use crate::{aggregate_table, date_table, dimension_table, fact_table};
+use crate::{aggregate_table, committed, date_table, dimension_table, fact_table};
 
 /// Brings every curated table up to the staging tables' newest versions and publishes the result.
 ///
@@ -52,7 +53,22 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
         histories.insert(model.name.clone(), table);
         taken.insert(model.name.clone(), counts);
     }
-    let mut mentions = new_mentions(room, &histories).await?;
+    // A fact of an older definition may mention other keys than it did, so what all facts mention counts.
+    let mut renewed: BTreeSet<&ModelName> = BTreeSet::new();
+    let mut renewed_dates = false;
+    for model in room.facts() {
+        if let ModelKind::Fact { dimensions, date_keys, .. } = &model.kind
+            && room.stale(model, &room.table(model).await?)
+        {
+            renewed.extend(dimensions.iter().map(|pointer| &pointer.dimension));
+            renewed_dates = renewed_dates || !date_keys.is_empty();
+        }
+    }
+    let mut mentions = if renewed.is_empty() && !renewed_dates {
+        new_mentions(room, &histories).await?
+    } else {
+        all_mentions(room, &histories).await?
+    };
 
     let mut tables: BTreeMap<ModelName, Table> = BTreeMap::new();
     let mut reports: BTreeMap<ModelName, TableReport> = BTreeMap::new();
@@ -60,13 +76,16 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
     for model in room.models.iter() {
         let (table, report) = match model.kind {
             ModelKind::Dimension { .. } => {
-                let mentioned = mentions.keys.remove(&model.name);
+                let keys = mentions.keys.remove(&model.name).unwrap_or_default();
+                let mentioned = Mentioned { keys, all: renewed.contains(&model.name) };
                 let built = dimension_table::build(room, model, &histories, mentioned).await?;
                 indexes.extend(Index::new(room, model, built.0.clone()).map(|index| (model.name.clone(), index)));
                 built
             }
-            ModelKind::DateDimension => date_table::build(room, model, &std::mem::take(&mut mentions.years)).await?,
-            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => continue,
+            ModelKind::DateDimension => {
+                date_table::build(room, model, &std::mem::take(&mut mentions.years), renewed_dates).await?
+            }
+            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } | ModelKind::View { .. } => continue,
         };
         reports.insert(model.name.clone(), report);
         tables.insert(model.name.clone(), table);
@@ -85,6 +104,7 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
         }
     }
 
+    committed::verify(room, &tables, &indexes).await?;
     let published = publish(room, &tables).await?.map(|publication| publication.build);
     let mut report = BuildReport { tables: Vec::new(), published };
     for model in room.models.iter() {

@@ -52,7 +52,8 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
             let name = history_name(&model.name);
             let unfinished = || CuratedError::Unfinished { model: model.name.clone() };
             let history = room.lake.table(Zone::Curated, &name).await?.ok_or_else(unfinished)?;
-            if table.position(&of_curated(&name)) != Some(history.version()) {
+            room.refuse_changed(model, &history)?;
+            if room.stale(model, &table) || table.position(&of_curated(&name)) != Some(history.version()) {
                 return Err(unfinished());
             }
             histories.insert(model.name.clone(), history);
@@ -85,7 +86,7 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
                     keys: vec!["year".to_owned()],
                 }));
             }
-            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => {}
+            ModelKind::Fact { .. } | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {}
         }
     }
     let dates = dates(room, &tables).await?;

@@ -74,7 +74,7 @@ pub fn unknown_member(model: &Model) -> Result<RecordBatch, ArrowError> {
 pub fn deletes(model: &Model) -> Deletes {
     match &model.kind {
         ModelKind::Dimension { deletes, .. } => *deletes,
-        ModelKind::Fact { .. } | ModelKind::DateDimension => Deletes::Close,
+        _ => Deletes::Close,
     }
 }
 

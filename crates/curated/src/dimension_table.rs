@@ -19,6 +19,7 @@ use crate::difference::{Difference, difference};
 use crate::dimension::{unknown_member, wanted};
 use crate::error::{CuratedError, of};
 use crate::facts::timelines;
+use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
 use crate::layout::DIMENSION_TAIL;
 use crate::mention::{Keys, ever_mentioned, pick, together};
@@ -51,18 +52,33 @@ impl Plan {
     }
 }
 
+/// What facts mention of a dimension.
+#[derive(Default)]
+pub(crate) struct Mentioned {
+    /// Business keys.
+    pub keys: Keys,
+    /// `keys` are all that any fact mentions: an inferred member that is not among them goes.
+    pub all: bool,
+}
+
 /// Builds a dimension: the keys whose history grew, and inferred members for keys that facts mention anew.
+/// A table of an older definition of its model is computed anew as a whole.
 pub(crate) async fn build(
     room: &Room,
     model: &Model,
     histories: &BTreeMap<ModelName, Table>,
-    mentions: Option<Keys>,
+    mentioned: Mentioned,
 ) -> Result<(Table, TableReport), CuratedError> {
     let mut table = room.table(model).await?;
     let Some(history) = histories.get(&model.name) else { return Ok((table, TableReport::of(model, 0))) };
+    let stale = room.stale(model, &table);
+    if stale {
+        rebucket(room, model, &mut table).await?;
+    }
     let input = of_curated(history.name());
-    let mut touched = touched(model, history, table.position(&input), room.buckets).await?;
-    let mut mentions = mentions.unwrap_or_default().by_bucket(room.buckets).map_err(of(&model.name))?;
+    let after = table.position(&input).filter(|_| !stale && !mentioned.all);
+    let mut touched = touched(model, history, after, room.buckets).await?;
+    let mut mentions = mentioned.keys.by_bucket(room.buckets).map_err(of(&model.name))?;
     let first = table.files().next().is_none();
 
     let mut buckets: BTreeSet<u16> = touched.keys().chain(mentions.keys()).copied().collect();
@@ -81,6 +97,7 @@ pub(crate) async fn build(
             bucket,
             touched: touched.remove(&bucket).unwrap_or_else(Touched::none),
             mentions: mentions.remove(&bucket).unwrap_or_default(),
+            all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
         };
         jobs.push(one_bucket(room, model, histories, &table, job).boxed());
@@ -111,6 +128,7 @@ struct Job {
     bucket: u16,
     touched: Touched,
     mentions: Vec<ArrayRef>,
+    all_mentions: bool,
     unknown: Option<RecordBatch>,
 }
 
@@ -165,7 +183,8 @@ pub(crate) async fn whole_bucket(
     bucket: u16,
     mentions: Vec<ArrayRef>,
 ) -> Result<Plan, CuratedError> {
-    plan(room, model, histories, table, &Job { bucket, touched: Touched::All, mentions, unknown: None }).await
+    let job = Job { bucket, touched: Touched::All, mentions, all_mentions: true, unknown: None };
+    plan(room, model, histories, table, &job).await
 }
 
 async fn plan(
@@ -193,7 +212,9 @@ async fn plan(
     };
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
     let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
-    mentions.push(inferred);
+    if !job.all_mentions {
+        mentions.push(inferred);
+    }
     let found = compute(room, model, &history, &mentions).await?;
     let vanished = vanished(model, &real, &found).map_err(of(&model.name))?;
     let found = if vanished.is_empty() {

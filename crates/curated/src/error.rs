@@ -58,6 +58,44 @@ pub enum CuratedError {
         /// The table.
         table: String,
     },
+    /// The model's tables have other columns than the model.
+    #[error("the columns of model `{model}` are not those of table `curated/{table}`")]
+    ColumnsChanged {
+        /// The model.
+        model: ModelName,
+        /// The table.
+        table: String,
+    },
+    /// A model that has no history of its own, or that the project does not have.
+    #[error("`{model}` is no model with a history")]
+    NoHistory {
+        /// What was named.
+        model: ModelName,
+    },
+    /// There is no such publication.
+    #[error("build {build} was never published; the newest is {newest}")]
+    NoBuild {
+        /// What was asked for.
+        build: u64,
+        /// The newest publication; 0 if there is none.
+        newest: u64,
+    },
+    /// Files of a published build are gone.
+    #[error("files of build {build} are gone; {}", reach.map_or_else(|| "no build can be read".to_owned(), |first| format!("time travel reaches back to build {first}")))]
+    OutOfReach {
+        /// What was asked for.
+        build: u64,
+        /// The oldest build from which on all can be read.
+        reach: Option<u64>,
+    },
+    /// A query over a published build was refused or failed.
+    #[error("the query over build {build} failed")]
+    BuildQuery {
+        /// The build.
+        build: u64,
+        /// What the engine said.
+        source: Box<DataFusionError>,
+    },
     /// Two rows would have one surrogate key or one business key.
     #[error("two rows of `{model}` have the key {key}")]
     Collision {
@@ -177,8 +215,38 @@ impl Diagnose for CuratedError {
             Self::ModelChanged { .. } => known(
                 "W6004",
                 "a model's key, columns, query or number of buckets was changed, and its tables hold the old form",
-                "give the changed model a new name, or build into a new lake root: staging has the whole history",
+                "run `weir restate` with the model's name: it shows what would change, and with `--apply` swaps it",
                 Retry::AfterConfiguration,
+            ),
+            Self::ColumnsChanged { .. } => known(
+                "W6401",
+                "columns were added, removed, renamed or given another type; loads and older readers know the old ones",
+                "give the changed model a new name: staging has the whole history, so its first build fills it",
+                Retry::AfterConfiguration,
+            ),
+            Self::NoHistory { .. } => known(
+                "W6402",
+                "the name is misspelt, or the model is computed from others, as the date dimension is",
+                "name a dimension or fact of the project",
+                Retry::AfterUsage,
+            ),
+            Self::NoBuild { .. } => known(
+                "W6403",
+                "the number is greater than the newest publication's, or less than 1",
+                "run `weir table builds`; it lists what was published",
+                Retry::AfterUsage,
+            ),
+            Self::OutOfReach { .. } => known(
+                "W6404",
+                "`weir table vacuum`, or another tool, deleted files that only older versions held",
+                "name a younger build; `weir table builds` says which can be read",
+                Retry::AfterUsage,
+            ),
+            Self::BuildQuery { .. } => known(
+                "W6405",
+                "the statement is no query, names what that build did not have, or a value broke an expression",
+                "tables are `curated.<name>`, also known as `analytics.<name>`; only SELECT is answered",
+                Retry::AfterUsage,
             ),
             Self::Collision { .. } => known(
                 "W6005",

@@ -19,6 +19,7 @@ use crate::difference::{Difference, difference};
 use crate::dimension_table::{AT_ONCE, Plan};
 use crate::error::{CuratedError, of};
 use crate::facts::{FactSpec, Wanted, pointer_columns, pointer_keys, spec, wanted};
+use crate::history::rebucket;
 use crate::index::{Indexes, Loaded};
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
@@ -36,8 +37,12 @@ pub(crate) async fn build(
 ) -> Result<(Table, TableReport), CuratedError> {
     let mut table = room.table(model).await?;
     let Some(spec) = spec(model).map_err(of(&model.name))? else { return Ok((table, TableReport::of(model, 0))) };
+    let stale = room.stale(model, &table);
+    if stale {
+        rebucket(room, model, &mut table).await?;
+    }
     let input = of_curated(history.name());
-    let after = table.position(&input);
+    let after = table.position(&input).filter(|_| !stale);
     let mut touched = touched(model, history, after, room.buckets).await?;
     let moved = moved_members(room, &spec, &table, indexes).await?;
     if after.is_some() && moved.iter().any(|(_, hashes)| !hashes.is_empty()) {

@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
+use futures::StreamExt;
 use weir_core::failpoint;
-use weir_core::zone::Zone;
+use weir_core::name::TableName;
+use weir_core::zone::{Hour, Zone};
 use weir_lake::{Commit, DataFile, NewFile, Partition, Table};
 use weir_project::Model;
 
@@ -21,6 +24,10 @@ use crate::room::{Room, blocking, named, of_staging};
 
 /// Rows held in memory before every bucket's are written.
 const HELD: usize = 96 << 20;
+/// Position under which a history keeps the time before which a restatement left its rows as they were.
+const KEPT_BEFORE: &str = "weir:curated:kept_before";
+/// Its value where every row is of today's definition.
+const NOTHING_KEPT: i64 = i64::MIN;
 
 /// What a history took in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,11 +44,7 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     let mut taken = Taken::default();
     let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok((history, taken)) };
     let Some(staging) = room.lake.table(Zone::Staging, source.as_str()).await? else { return Ok((history, taken)) };
-    for column in [crate::layout::OP, ORDER_KEY, SOURCE_TS] {
-        if staging.schema().index_of(column).is_err() {
-            return Err(CuratedError::Staging { table: source.clone(), column: column.to_owned() });
-        }
-    }
+    refuse_incomplete(source, &staging)?;
     let position = of_staging(source.as_str());
     let after = history.position(&position).unwrap_or(-1);
     let files: Vec<DataFile> =
@@ -49,30 +52,157 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     if files.is_empty() {
         return Ok((history, taken));
     }
-    let mut buckets = Buckets::default();
-    let mut add = Vec::new();
+    let mut out = Spread::into(&history, model, room.buckets);
     let mut running = query::run(&room.lake, model, sql, &staging, &files).await?;
     while let Some(batch) = running.next().await? {
         taken.read += batch.num_rows() as u64;
-        let (owned, spread) = (model.clone(), room.buckets);
-        let (parts, keyless) = blocking(model, move || split(&owned, &batch, spread).map_err(of(&owned.name))).await?;
-        taken.keyless += keyless;
-        buckets.hold(parts);
-        if buckets.bytes > HELD {
-            add.extend(history.write_files(buckets.drain()).await?);
-        }
+        taken.keyless += out.take(batch).await?;
     }
-    add.extend(history.write_files(buckets.drain()).await?);
+    let add = out.finish().await?;
     if taken.keyless > 0 {
         tracing::warn!(model = %model.name, rows = taken.keyless, "rows without a complete business key left out");
     }
-    let mut positions = room.first_positions(model, &history);
-    positions.push((position, staging.version()));
-    let counts = serde_json::json!({ "read": taken.read, "keyless": taken.keyless });
-    let info = [("weir.curated".to_owned(), counts)].into_iter().collect();
-    history.commit(Commit { add, positions, info, ..Commit::default() }).await?;
+    let rewind = room.mark(model, &history);
+    let positions = vec![(position, staging.version())];
+    let info = info(taken);
+    history.commit(Commit { add, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("curated.history_committed");
     Ok((history, taken))
+}
+
+fn info(taken: Taken) -> serde_json::Map<String, serde_json::Value> {
+    let counts = serde_json::json!({ "read": taken.read, "keyless": taken.keyless });
+    [("weir.curated".to_owned(), counts)].into_iter().collect()
+}
+
+/// Reads a model's history anew from staging, in today's definition, and swaps it in one commit. With `from`,
+/// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay.
+pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Result<Table, CuratedError> {
+    let mut history = room.history_to_restate(model).await?;
+    let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok(history) };
+    let remove: Vec<DataFile> = history.files().cloned().collect();
+    let mut out = Spread::into(&history, model, room.buckets);
+    if let Some(from) = from {
+        let mut kept = history.read(&remove, Some(&own_columns(&history)))?;
+        while let Some(batch) = kept.next().await {
+            let batch = batch?;
+            out.take(only(&batch, |time| time < from).map_err(of(&model.name))?).await?;
+        }
+    }
+    let mut taken = Taken::default();
+    let mut positions = Vec::new();
+    if let Some(staging) = room.lake.table(Zone::Staging, source.as_str()).await? {
+        refuse_incomplete(source, &staging)?;
+        let first = from.map(Hour::of_micros);
+        let young = |file: &&DataFile| !matches!(file.partition, Partition::Hour(hour) if Some(hour) < first);
+        let files: Vec<DataFile> = staging.files().filter(young).cloned().collect();
+        let mut running = query::run(&room.lake, model, sql, &staging, &files).await?;
+        while let Some(batch) = running.next().await? {
+            let batch = match from {
+                Some(from) => only(&batch, |time| time >= from).map_err(of(&model.name))?,
+                None => batch,
+            };
+            taken.read += batch.num_rows() as u64;
+            taken.keyless += out.take(batch).await?;
+        }
+        positions.push((of_staging(source.as_str()), staging.version()));
+    }
+    let add = out.finish().await?;
+    let mut rewind = room.mark(model, &history);
+    rewind.push((KEPT_BEFORE.to_owned(), from.unwrap_or(NOTHING_KEPT)));
+    let info = info(taken);
+    history.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
+    failpoint::hit("restate.history_committed");
+    Ok(history)
+}
+
+/// Whether staging holds rows that a history has not taken.
+pub(crate) async fn is_behind(room: &Room, model: &Model, history: &Table) -> Result<bool, CuratedError> {
+    let Some(source) = &model.source else { return Ok(false) };
+    let Some(staging) = room.lake.table(Zone::Staging, source.as_str()).await? else { return Ok(false) };
+    let after = history.position(&of_staging(source.as_str())).unwrap_or(-1);
+    Ok(!staging.files_added(after, staging.version()).await?.is_empty())
+}
+
+/// The time before which a history's rows were kept by a restatement, and so need not be what today's query
+/// gives for staging's rows.
+pub(crate) fn kept_before(history: &Table) -> Option<i64> {
+    history.position(KEPT_BEFORE).filter(|from| *from != NOTHING_KEPT)
+}
+
+/// Rows whose commit time is as wanted.
+fn only(batch: &RecordBatch, wanted: impl Fn(i64) -> bool) -> Result<RecordBatch, ArrowError> {
+    let times = batch.column_by_name(SOURCE_TS).and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
+    let times = times.ok_or_else(|| ArrowError::SchemaError(format!("rows lack `{SOURCE_TS}`")))?;
+    let keep: BooleanArray = times.iter().map(|time| Some(time.is_some_and(&wanted))).collect();
+    filter_record_batch(batch, &keep)
+}
+
+fn own_columns(table: &Table) -> Vec<&str> {
+    table.schema().fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+/// Moves a table's rows to today's buckets, in a commit that changes no row; nothing to do when they lie there.
+pub(crate) async fn rebucket(room: &Room, model: &Model, table: &mut Table) -> Result<(), CuratedError> {
+    let files: Vec<DataFile> = table.files().cloned().collect();
+    let mut stray = false;
+    for file in &files {
+        let Partition::Bucket(at) = file.partition else { return Ok(()) };
+        let key: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
+        for keys in table.read_all(std::slice::from_ref(file), Some(&key)).await? {
+            stray = stray || key_hashes(keys.columns()).into_iter().any(|hash| bucket(hash, room.buckets) != at);
+        }
+    }
+    if !stray {
+        return Ok(());
+    }
+    let mut out = Spread::into(table, model, room.buckets);
+    let mut rows = table.read(&files, Some(&own_columns(table)))?;
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        let parts = spread(model, &batch, room.buckets).map_err(of(&model.name))?;
+        out.hold(parts).await?;
+    }
+    let add = out.finish().await?;
+    table.commit(Commit { add, remove: files, rearranges: true, ..Commit::default() }).await?;
+    Ok(())
+}
+
+/// Rows on their way into the buckets of a table.
+struct Spread<'a> {
+    buckets: Buckets,
+    add: Vec<DataFile>,
+    table: &'a Table,
+    model: &'a Model,
+    to: u16,
+}
+
+impl<'a> Spread<'a> {
+    fn into(table: &'a Table, model: &'a Model, to: u16) -> Self {
+        Self { buckets: Buckets::default(), add: Vec::new(), table, model, to }
+    }
+
+    /// Takes the rows with a complete key; how many have none.
+    async fn take(&mut self, batch: RecordBatch) -> Result<u64, CuratedError> {
+        let (owned, to) = (self.model.clone(), self.to);
+        let work = move || split(&owned, &batch, to).map_err(of(&owned.name));
+        let (parts, keyless) = blocking(self.model, work).await?;
+        self.hold(parts).await?;
+        Ok(keyless)
+    }
+
+    async fn hold(&mut self, parts: Vec<(u16, RecordBatch)>) -> Result<(), CuratedError> {
+        self.buckets.hold(parts);
+        if self.buckets.bytes > HELD {
+            self.add.extend(self.table.write_files(self.buckets.drain()).await?);
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<DataFile>, CuratedError> {
+        self.add.extend(self.table.write_files(self.buckets.drain()).await?);
+        Ok(self.add)
+    }
 }
 
 /// A batch's rows by bucket, and how many have no complete key.
@@ -81,18 +211,31 @@ fn split(model: &Model, batch: &RecordBatch, buckets: u16) -> Result<(Vec<(u16, 
     let whole: BooleanArray = (0..batch.num_rows()).map(|row| Some(complete(&keys, row))).collect();
     let keyless = whole.false_count() as u64;
     let filtered = if keyless > 0 { &filter_record_batch(batch, &whole)? } else { batch };
+    Ok((spread(model, filtered, buckets)?, keyless))
+}
 
+/// A batch's rows by bucket.
+fn spread(model: &Model, batch: &RecordBatch, buckets: u16) -> Result<Vec<(u16, RecordBatch)>, ArrowError> {
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); usize::from(buckets)];
-    for (row, hash) in (0u32..).zip(key_hashes(&named(filtered, model)?)) {
+    for (row, hash) in (0u32..).zip(key_hashes(&named(batch, model)?)) {
         rows[usize::from(bucket(hash, buckets))].push(row);
     }
     let mut parts = Vec::new();
     for (bucket, rows) in (0u16..).zip(rows) {
         if !rows.is_empty() {
-            parts.push((bucket, take_record_batch(filtered, &UInt32Array::from(rows))?));
+            parts.push((bucket, take_record_batch(batch, &UInt32Array::from(rows))?));
         }
     }
-    Ok((parts, keyless))
+    Ok(parts)
+}
+
+fn refuse_incomplete(source: &TableName, staging: &Table) -> Result<(), CuratedError> {
+    for column in [crate::layout::OP, ORDER_KEY, SOURCE_TS] {
+        if staging.schema().index_of(column).is_err() {
+            return Err(CuratedError::Staging { table: source.clone(), column: column.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 #[derive(Default)]

@@ -98,7 +98,7 @@ pub fn table_schema(model: &Model) -> SchemaRef {
             fields.extend([field("month_name", DataType::Utf8), field("day_name", DataType::Utf8)]);
             fields.push(field("is_weekend", DataType::Boolean));
         }
-        ModelKind::Aggregate { .. } => fields.extend(model_fields(model)),
+        ModelKind::Aggregate { .. } | ModelKind::View { .. } => fields.extend(model_fields(model)),
     }
     Arc::new(Schema::new(fields))
 }
@@ -114,7 +114,9 @@ pub fn change_set_schema(table: &Schema) -> SchemaRef {
 pub fn load_key(model: &Model) -> Vec<String> {
     match &model.kind {
         ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
-        ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => model.key.iter().map(ToString::to_string).collect(),
+        ModelKind::Fact { .. } | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {
+            model.key.iter().map(ToString::to_string).collect()
+        }
         ModelKind::DateDimension => vec!["date_key".to_owned()],
     }
 }

@@ -1,6 +1,6 @@
 //! What every step of one build shares: the project, the lake, and how tables are opened and named.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -41,6 +41,7 @@ pub(crate) struct Room {
     pub buckets: u16,
     /// The models that take in new staging rows; none: all of them.
     selection: Option<Arc<Selection>>,
+    restated: Arc<BTreeSet<ModelName>>,
 }
 
 impl Room {
@@ -56,6 +57,7 @@ impl Room {
             lake: lake.clone(),
             buckets: buckets.max(1),
             selection: None,
+            restated: Arc::default(),
         }
     }
 
@@ -70,20 +72,44 @@ impl Room {
         self.selection.as_ref().is_none_or(|selection| selection.has_model(&model.name))
     }
 
+    /// These models are made anew as a whole, whatever their tables hold.
+    pub fn restating(self, models: impl IntoIterator<Item = ModelName>) -> Self {
+        Self { restated: Arc::new(models.into_iter().collect()), ..self }
+    }
+
+    /// Whether a model is made anew as a whole.
+    pub fn restates(&self, model: &Model) -> bool {
+        self.restated.contains(&model.name)
+    }
+
+    /// The same over another lake.
+    pub fn elsewhere(&self, lake: Lake) -> Self {
+        Self { lake, ..self.clone() }
+    }
+
     /// The model of this name.
     fn model(&self, name: &ModelName) -> Option<&Model> {
         self.models.iter().find(|model| model.name == *name)
     }
 
-    /// A model's history table, made if missing.
+    /// A model's history table, made if missing. One of an older definition of the model is refused: only a
+    /// restatement reads its rows anew.
     pub async fn history(&self, model: &Model) -> Result<Table, CuratedError> {
+        let history = self.history_to_restate(model).await?;
+        self.refuse_changed(model, &history)?;
+        Ok(history)
+    }
+
+    /// A model's history table, made if missing, whatever definition its rows are of.
+    pub async fn history_to_restate(&self, model: &Model) -> Result<Table, CuratedError> {
         self.open(model, &history_name(&model.name), history_schema(model), Partitioning::Bucket).await
     }
 
-    /// A model's own table, made if missing.
+    /// A model's own table, made if missing. One of an older definition is [`Room::stale`]: where its history is
+    /// of today's, which a build sees first, the table is computed anew as a whole.
     pub async fn table(&self, model: &Model) -> Result<Table, CuratedError> {
         let partitioning = match model.kind {
-            ModelKind::DateDimension => Partitioning::None,
+            ModelKind::DateDimension | ModelKind::View { .. } => Partitioning::None,
             ModelKind::Dimension { .. } | ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => Partitioning::Bucket,
         };
         self.open(model, model.name.as_str(), table_schema(model), partitioning).await
@@ -102,24 +128,39 @@ impl Room {
         partitioning: Partitioning,
     ) -> Result<Table, CuratedError> {
         let table = self.lake.create_table(Zone::Curated, name, &schema, partitioning).await?;
-        if self.has_changed(model, &table, &schema) {
-            return Err(CuratedError::ModelChanged { model: model.name.clone(), table: name.to_owned() });
+        if columns(table.schema()) != columns(&schema) {
+            return Err(CuratedError::ColumnsChanged { model: model.name.clone(), table: name.to_owned() });
         }
         Ok(table)
     }
 
     /// Whether a table holds rows of another form of its model.
     pub fn has_changed(&self, model: &Model, table: &Table, schema: &Schema) -> bool {
-        let changed = table.position(DEFINITION).is_some_and(|known| known != self.definition(model));
-        changed || names(table.schema()) != names(schema)
+        self.stale(model, table) || columns(table.schema()) != columns(schema)
     }
 
-    /// The positions that a table's first commit adds to its own.
-    pub fn first_positions(&self, model: &Model, table: &Table) -> Vec<(String, i64)> {
-        match table.position(DEFINITION) {
-            Some(_) => Vec::new(),
-            None => vec![(DEFINITION.to_owned(), self.definition(model))],
+    /// Whether a table's rows are of an older definition of its model.
+    pub fn stale(&self, model: &Model, table: &Table) -> bool {
+        table.position(DEFINITION).is_some_and(|known| known != self.definition(model))
+    }
+
+    /// Refuses a table of an older definition of its model.
+    pub fn refuse_changed(&self, model: &Model, table: &Table) -> Result<(), CuratedError> {
+        if self.stale(model, table) {
+            let (model, table) = (model.name.clone(), table.name().to_owned());
+            return Err(CuratedError::ModelChanged { model, table });
         }
+        Ok(())
+    }
+
+    /// The mark of the model that a commit must set, where the table does not hold it. A hash is greater or less
+    /// than the last one, so it is set as a position that may run backwards.
+    pub fn mark(&self, model: &Model, table: &Table) -> Vec<(String, i64)> {
+        let definition = self.definition(model);
+        if table.position(DEFINITION) == Some(definition) {
+            return Vec::new();
+        }
+        vec![(DEFINITION.to_owned(), definition)]
     }
 
     /// A hash of everything that rows in a model's tables depend on.
@@ -135,7 +176,7 @@ impl Room {
                 write!(text, "{event_time:?} {dimensions:?} {date_keys:?} {milestones:?}")
             }
             ModelKind::Aggregate { fact, joins, measures } => write!(text, "{fact} {joins:?} {measures:?}"),
-            ModelKind::DateDimension => Ok(()),
+            ModelKind::DateDimension | ModelKind::View { .. } => Ok(()),
         };
         debug_assert!(written.is_ok(), "writing to a string does not fail");
         // 63 bits: a position is a non-negative number.
@@ -166,16 +207,15 @@ impl Room {
         model.key_indexes().into_iter().map(|i| arrow_type(model.columns[i].kind)).collect()
     }
 
+    /// See [`hides`].
+    pub fn hides(&self, model: &Model, column: &str) -> bool {
+        hides(&self.sources, model, column)
+    }
+
     /// Business keys for a message: some of them, and none where a key column may be personal data, which is
     /// any that is not a plain, untagged column of the source.
     pub fn shown(&self, model: &Model, keys: &[ArrayRef], rows: impl Iterator<Item = usize>) -> Vec<String> {
-        let source = model.source.as_ref().and_then(|name| self.sources.iter().find(|table| table.name == *name));
-        let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
-        let plain = |name: &weir_core::name::Identifier| {
-            let column = columns.get(name.as_str()).and_then(|column| source?.column(column));
-            column.is_some_and(|column| source.is_some_and(|table| !table.pii.contains(&column.name)))
-        };
-        if !model.key.iter().all(plain) {
+        if model.key.iter().any(|name| self.hides(model, name.as_str())) {
             return vec!["(personal)".to_owned()];
         }
         let text = |row| row_at(keys, row).iter().map(ToString::to_string).collect::<Vec<_>>().join("/");
@@ -192,8 +232,20 @@ impl Room {
     }
 }
 
-fn names(schema: &Schema) -> Vec<&String> {
-    schema.fields().iter().map(|field| field.name()).collect()
+/// Whether values of a column may be personal data: of any of the model's own that is not a plain, untagged
+/// column of its source. Columns that Weir adds never are; a model without a source has no person in it.
+pub fn hides(sources: &[weir_project::Table], model: &Model, column: &str) -> bool {
+    if model.source.is_none() || model.column(column).is_none() {
+        return false;
+    }
+    let source = model.source.as_ref().and_then(|name| sources.iter().find(|table| table.name == *name));
+    let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
+    let plain = columns.get(column).and_then(|column| source?.column(column));
+    !plain.is_some_and(|column| source.is_some_and(|table| !table.pii.contains(&column.name)))
+}
+
+fn columns(schema: &Schema) -> Vec<(&String, &DataType)> {
+    schema.fields().iter().map(|field| (field.name(), field.data_type())).collect()
 }
 
 /// Which keys of a bucket a build looks at. Keys are known by hash: one too many is recomputed for nothing.

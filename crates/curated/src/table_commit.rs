@@ -34,10 +34,10 @@ pub(crate) async fn commit(
         let name = of_staging(source.as_str());
         positions.extend(history.position(&name).map(|position| (name, position)));
     }
-    positions.extend(room.first_positions(model, table));
     positions.retain(|(name, position)| table.position(name) != Some(*position));
+    let rewind = room.mark(model, table);
     let idle = rewritten.add.is_empty() && rewritten.remove.is_empty();
-    if idle && positions.is_empty() {
+    if idle && positions.is_empty() && rewind.is_empty() {
         return Ok(TableReport::of(model, table.version()));
     }
     let written = change_set.finish().await?;
@@ -47,7 +47,7 @@ pub(crate) async fn commit(
         source: Box::new(source),
     })?;
     let Rewritten { add, remove } = rewritten;
-    report.version = table.commit(Commit { add, remove, positions, info, ..Commit::default() }).await?;
+    report.version = table.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("curated.table_committed");
     Ok(report)
 }

@@ -34,6 +34,7 @@ mod read;
 mod retention;
 mod rows;
 mod schema;
+mod scratch;
 pub mod side;
 mod stats;
 mod table;

@@ -1,11 +1,12 @@
 //! Retention: rows leave a table some time after they arrived, once the stage behind has taken them.
 //! Their files are deleted a while later, so that whoever reads an older version can finish.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use deltalake::kernel::Action;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use serde_json::{Map, json};
 
 use crate::commit::Commit;
@@ -68,5 +69,54 @@ impl Table {
             deleted += 1;
         }
         Ok(deleted)
+    }
+
+    /// Whether every file of this version is still there.
+    pub async fn is_whole(&self) -> Result<bool, LakeError> {
+        let present = self.present().await?;
+        Ok(self.files().all(|file| present.contains_key(&file.path)))
+    }
+
+    /// Files that are still there although no version from `oldest` on holds them, with their bytes.
+    pub async fn unneeded(&self, oldest: i64) -> Result<Vec<(String, u64)>, LakeError> {
+        let present = self.present().await?;
+        let mut found = Vec::new();
+        let mut reading = self.commits(-1, oldest.min(self.version()));
+        while let Some(next) = reading.next().await {
+            for action in next?.1 {
+                if let Action::Remove(remove) = action
+                    && !self.files.contains_key(&remove.path)
+                    && let Some(bytes) = present.get(&remove.path)
+                {
+                    found.push((remove.path, *bytes));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes these files; one that is gone already is none.
+    pub async fn delete_files(&self, paths: &[String]) -> Result<(), LakeError> {
+        for path in paths {
+            match self.store().delete(&self.location(path)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(LakeError::store(self.full_name.as_str(), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The data files that are there, by path inside the table, with their bytes.
+    async fn present(&self) -> Result<BTreeMap<String, u64>, LakeError> {
+        let folder = Path::from(self.full_name.as_str());
+        let mut listing = self.store().list(Some(&folder));
+        let mut present = BTreeMap::new();
+        while let Some(meta) = listing.try_next().await.map_err(|e| LakeError::store(self.full_name.as_str(), e))? {
+            if let Some(parts) = meta.location.prefix_match(&folder) {
+                let inside = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+                present.insert(inside, meta.size);
+            }
+        }
+        Ok(present)
     }
 }

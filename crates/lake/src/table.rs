@@ -160,6 +160,11 @@ impl Table {
         Ok(true)
     }
 
+    /// The lake that it was opened in.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
     /// The zone.
     pub fn zone(&self) -> Zone {
         self.zone

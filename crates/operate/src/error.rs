@@ -92,6 +92,12 @@ pub enum OperateError {
         /// The table.
         table: String,
     },
+    /// Landing holds rows that staging has not taken, so the zones cannot be compared.
+    #[error("landing of `{table}` holds rows that staging has not taken yet")]
+    Behind {
+        /// The table.
+        table: weir_core::name::TableName,
+    },
     /// A part of the path ended by a panic.
     #[error("a worker ended unexpectedly")]
     Worker {
@@ -177,6 +183,9 @@ impl Diagnose for OperateError {
                 "name another port with `--port`",
                 Retry::AfterUsage,
             ),
+            Self::Behind { .. } => {
+                ("W9401", "records landed since the last build", "run `weir build`, then compare again", Retry::Later)
+            }
             Self::NotEmbedded { .. } => (
                 "W9006",
                 "the command works on embedded parts only",

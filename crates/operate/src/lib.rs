@@ -20,6 +20,7 @@ pub mod services;
 pub mod site;
 pub mod trace;
 pub mod up;
+pub mod verify;
 pub mod warehouse;
 
 pub use error::OperateError;

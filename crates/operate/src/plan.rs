@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
-use weir_curated::TablePlan;
+pub use weir_curated::{Builds, Reason, TablePlan};
 use weir_lake::Lake;
 use weir_project::{Project, Selection};
 use weir_staging::run::reader;

@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arrow::array::Array;
 use tokio::task::JoinSet;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_curated::BuildReport;
+pub use weir_curated::{Cells, Miss, Restate, reach};
 use weir_landing::{Landed, Until};
 use weir_project::Selection;
 use weir_source::Source;
@@ -108,11 +110,83 @@ pub async fn check(
 }
 
 /// Runs one unit test of a model, apart from any lake; it has passed when nothing comes back.
-pub async fn unit_test(
-    project: &weir_project::Project,
-    test: &weir_project::UnitTest,
-) -> Result<Vec<weir_curated::Miss>, Diagnosed> {
+pub async fn unit_test(project: &weir_project::Project, test: &weir_project::UnitTest) -> Result<Vec<Miss>, Diagnosed> {
     Ok(weir_curated::unit_test(project, test).await?)
+}
+
+/// What a restatement would change, table by table.
+pub async fn plan_restatement(
+    project: &weir_project::Project,
+    lake: &weir_lake::Lake,
+    wanted: &Restate,
+) -> Result<Vec<weir_curated::TableDiff>, Diagnosed> {
+    Ok(weir_curated::plan_restatement(project, lake, wanted).await?)
+}
+
+/// Rebuilds models' histories from staging and publishes the result.
+pub async fn restate(
+    project: &weir_project::Project,
+    lake: &weir_lake::Lake,
+    wanted: &Restate,
+) -> Result<BuildReport, Diagnosed> {
+    Ok(weir_curated::restate(project, lake, wanted).await?)
+}
+
+/// Every published build, oldest first.
+pub async fn builds(lake: &weir_lake::Lake) -> Result<Vec<weir_curated::Build>, Diagnosed> {
+    Ok(weir_curated::builds(lake).await?)
+}
+
+/// Deletes files that no version of the kept time needs.
+pub async fn vacuum(
+    lake: &weir_lake::Lake,
+    keep: std::time::Duration,
+    dry_run: bool,
+) -> Result<Vec<weir_curated::Vacuumed>, Diagnosed> {
+    Ok(weir_curated::vacuum(lake, keep, dry_run).await?)
+}
+
+/// The columns and rows of one query over the tables of a published build, as JSON.
+pub async fn query_at(
+    lake: &weir_lake::Lake,
+    build: u64,
+    sql: &str,
+) -> Result<(Vec<String>, Vec<Vec<serde_json::Value>>), Diagnosed> {
+    let (schema, batches) = weir_curated::query_at(lake, build, sql).await?;
+    let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let shown = |source: arrow::error::ArrowError| OperateError::Unreadable {
+        zone: "curated",
+        table: format!("build {build}"),
+        source: Box::new(source),
+    };
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for row in 0..batch.num_rows() {
+            let cells = batch.columns().iter().map(|column| cell(column, row));
+            rows.push(cells.collect::<Result<_, _>>().map_err(shown)?);
+        }
+    }
+    Ok((columns, rows))
+}
+
+/// Integers and truth as JSON holds them, all else as text, so that no digit is lost.
+fn cell(column: &arrow::array::ArrayRef, row: usize) -> Result<serde_json::Value, arrow::error::ArrowError> {
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    if column.is_null(row) {
+        return Ok(serde_json::Value::Null);
+    }
+    let text = ArrayFormatter::try_new(column, &FormatOptions::default())?.value(row).try_to_string()?;
+    let kind = column.data_type();
+    Ok(match text.parse::<i64>() {
+        Ok(number) if kind.is_integer() => number.into(),
+        _ if *kind == arrow::datatypes::DataType::Boolean => (text == "true").into(),
+        _ => text.into(),
+    })
+}
+
+/// A time in microseconds since 1970 as text, UTC.
+pub fn time_text(micros: i64) -> String {
+    weir_core::value::Value::Timestamp(micros).to_string()
 }
 
 /// Loads every published build that the warehouse does not have.

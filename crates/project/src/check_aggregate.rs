@@ -14,14 +14,14 @@ use crate::sql::Read;
 use crate::sql_aggregate::{self, AggregateQuery, Gives, Input, JoinRead};
 
 /// A table of the query: how it is called there, and its columns.
-struct Known<'m> {
+pub(crate) struct Known<'m> {
     called: String,
-    model: &'m Model,
+    pub(crate) model: &'m Model,
     columns: Vec<Column>,
 }
 
 impl<'m> Known<'m> {
-    fn new(read: &Read, model: &'m Model) -> Self {
+    pub(crate) fn new(read: &Read, model: &'m Model) -> Self {
         let called = read.alias.clone().unwrap_or_else(|| read.table.clone());
         Self { called, model, columns: model.table_columns() }
     }
@@ -71,7 +71,7 @@ impl ModelCheck<'_, '_> {
             joins.push(self.join(join, &known)?);
         }
         for input in &query.inputs {
-            self.resolve(input, &known);
+            self.resolve(input, &known, Fault::NotKeptUp);
         }
         self.declared(&query, &known, &columns, &key);
         let measures = query.outputs.iter().zip(&columns).filter_map(|(output, column)| {
@@ -98,7 +98,7 @@ impl ModelCheck<'_, '_> {
         let fits = |model: &&Model| match model.kind {
             ModelKind::Fact { .. } => fact,
             ModelKind::Dimension { .. } | ModelKind::DateDimension => !fact,
-            ModelKind::Aggregate { .. } => false,
+            ModelKind::Aggregate { .. } | ModelKind::View { .. } => false,
         };
         let found = models.iter().find(|model| model.name.as_str() == read.table);
         let (wanted, place) = (if fact { "fact" } else { "dimension" }, read.place.clone());
@@ -164,14 +164,19 @@ impl ModelCheck<'_, '_> {
     }
 
     /// The column that a name means; a name that means none or several is told.
-    fn resolve<'k>(&mut self, input: &Input, known: &'k [Known<'_>]) -> Option<&'k Column> {
+    pub(crate) fn resolve<'k>(
+        &mut self,
+        input: &Input,
+        known: &'k [Known<'_>],
+        fault: fn(String) -> Fault,
+    ) -> Option<&'k Column> {
         let called = |table: &&Known<'_>| input.qualifier.as_ref().is_none_or(|name| *name == table.called);
         let mut found = known.iter().filter(called).filter_map(|table| table.column(&input.name));
         match (found.next(), found.next()) {
             (Some(column), None) => return Some(column),
             (Some(_), Some(_)) => {
                 let what = format!("`{}`, which more than one table has (name the table before it),", input.name);
-                self.problems.push(Problem::new(Fault::NotKeptUp(what), input.place.clone()));
+                self.problems.push(Problem::new(fault(what), input.place.clone()));
             }
             (None, _) => {
                 let tables: Vec<&Known<'_>> = known.iter().filter(called).collect();
@@ -210,7 +215,7 @@ impl ModelCheck<'_, '_> {
         for (output, column) in query.outputs.iter().zip(columns) {
             let wrong = match &output.gives {
                 Gives::Group { source, never_null } => {
-                    let input = source.as_ref().and_then(|source| self.resolve(source, known));
+                    let input = source.as_ref().and_then(|source| self.resolve(source, known, Fault::NotKeptUp));
                     if !never_null && input.is_none_or(|input| input.nullable) {
                         let hint = source.as_ref().map(|source| {
                             let table = source.qualifier.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
@@ -230,7 +235,7 @@ impl ModelCheck<'_, '_> {
                     })
                 }
                 Gives::Sum { source } => {
-                    let input = source.as_ref().and_then(|source| self.resolve(source, known));
+                    let input = source.as_ref().and_then(|source| self.resolve(source, known, Fault::NotKeptUp));
                     match (scale(column.kind), input.map(|input| scale(input.kind))) {
                         (None, _) => Some(("is a sum".to_owned(), "sums are exact: declare bigint or decimal")),
                         (Some(_), Some(None)) => Some((

@@ -42,17 +42,19 @@ pub(crate) fn check(files: &BTreeMap<String, ModelFiles>, tables: &Tables, probl
         };
         let check =
             ModelCheck { name: &name, yaml, files, tables, in_cycle: in_cycle.contains(name.as_str()), problems };
-        if yaml.value.kind == KindWord::Aggregate {
+        if reads_models(yaml.value.kind) {
             over_models.push((name, model));
             continue;
         }
         models.extend(check.model(queries.get(name.as_str()), model.sql.as_ref()));
     }
-    // What reads models is checked when those are known.
+    // What reads models is checked when those are known, views last.
+    let is_view = |model: &ModelFiles| matches!(&model.yaml, Some(Some(yaml)) if yaml.value.kind == KindWord::View);
+    over_models.sort_by_key(|(_, model)| is_view(model));
     for (name, model) in over_models {
         let (Some(Some(yaml)), Some(sql)) = (&model.yaml, &model.sql) else { continue };
         let check = ModelCheck { name: &name, yaml, files, tables, in_cycle: false, problems };
-        let found = check.aggregate(sql, &models);
+        let found = if is_view(model) { check.view(sql, &models) } else { check.aggregate(sql, &models) };
         models.extend(found);
     }
     one_date_dimension(files, problems);
@@ -61,6 +63,7 @@ pub(crate) fn check(files: &BTreeMap<String, ModelFiles>, tables: &Tables, probl
         ModelKind::Fact { .. } => 1,
         ModelKind::DateDimension => 2,
         ModelKind::Aggregate { .. } => 3,
+        ModelKind::View { .. } => 4,
     });
     for model in &models {
         dimension_keys(model, &models, files, problems);
@@ -87,7 +90,7 @@ fn twin(name: &str, model: &ModelFiles, problems: &mut Vec<Problem>) -> Option<R
             None
         }
         // Read where the models that it reads are known.
-        (Some(Some(yaml)), Some(_)) if yaml.value.kind == KindWord::Aggregate => None,
+        (Some(Some(yaml)), Some(_)) if reads_models(yaml.value.kind) => None,
         (_, Some(file)) => match sql::read(&file.path.display().to_string(), &file.text) {
             Ok(query) => Some(query),
             Err(found) => {
@@ -131,6 +134,11 @@ fn cycles(
         members.extend(cycle);
     }
     members
+}
+
+/// Kinds whose query reads other models.
+fn reads_models(kind: KindWord) -> bool {
+    matches!(kind, KindWord::Aggregate | KindWord::View)
 }
 
 pub(crate) fn is_curated(schema: &str) -> bool {
@@ -464,6 +472,10 @@ impl<'t> ModelCheck<'_, 't> {
             }
         }
         None
+    }
+
+    pub(crate) fn is_view(&self, name: &str) -> bool {
+        matches!(self.files.get(name).map(|model| &model.yaml), Some(Some(Some(yaml))) if yaml.value.kind == KindWord::View)
     }
 
     fn any_date_dimension(&self) -> bool {

@@ -191,6 +191,9 @@ pub enum Fault {
         /// The query's group columns.
         groups: String,
     },
+    /// A part of a view's SQL that cannot be checked without a warehouse.
+    #[error("{0} is not allowed in a view")]
+    BadView(String),
 }
 
 fn within(parent: &str) -> String {
@@ -313,6 +316,11 @@ impl Diagnose for Fault {
                 "group columns are the table's key, in the lake and in the warehouse, and a key has no NULL; members \
                  that are unknown or inferred have NULL in their attributes",
                 "say what stands there instead: COALESCE(column, '(none)')",
+            ),
+            Self::BadView(_) => (
+                "W1084",
+                "a view is checked against the models before a warehouse sees it",
+                "write one SELECT over `curated.<model>` with JOIN, WHERE, GROUP BY and HAVING",
             ),
             Self::KeyNotGroup { .. } => {
                 ("W1083", "an aggregate has one row per group", "name exactly the query's group columns in `key:`")

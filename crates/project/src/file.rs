@@ -263,7 +263,8 @@ pub struct ReferenceFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "models/curated/<model>.yaml")]
 pub struct ModelFile {
-    /// Dimension, fact, aggregate, or the computed date dimension (which has no query and no other key).
+    /// Dimension, fact, aggregate, view (a query and no other key), or the computed date dimension (which has no
+    /// query and no other key).
     pub kind: KindWord,
     /// Business key: output columns that are the source table's key, unchanged. Of an aggregate the columns that
     /// its query groups by.
@@ -296,6 +297,7 @@ pub enum KindWord {
     Fact,
     DateDimension,
     Aggregate,
+    View,
 }
 
 /// `close` ends the current version; `mark` leaves it current and sets `is_deleted`; `ignore` leaves it as it is.

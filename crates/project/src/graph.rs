@@ -70,6 +70,11 @@ fn parents(model: &Model, models: &[Model]) -> BTreeSet<Node> {
             let dates = models.iter().filter(|model| !date_keys.is_empty() && model.kind == ModelKind::DateDimension);
             parents.extend(dates.map(|model| Node::Model(model.name.clone())));
         }
+        ModelKind::Aggregate { fact, joins, .. } => {
+            parents.insert(Node::Model(fact.clone()));
+            parents.extend(joins.iter().map(|join| Node::Model(join.dimension.clone())));
+        }
+        ModelKind::View { reads } => parents.extend(reads.iter().cloned().map(Node::Model)),
     }
     parents
 }

@@ -19,11 +19,11 @@ pub struct SqlFile {
 pub struct Model {
     /// Its name and its table's.
     pub name: ModelName,
-    /// Dimension, fact, date dimension or aggregate, with what only that kind has.
+    /// Dimension, fact, date dimension, aggregate or view, with what only that kind has.
     pub kind: ModelKind,
     /// The query; none for the date dimension only.
     pub sql: Option<SqlFile>,
-    /// The one staging table in its FROM; none for the date dimension and aggregates.
+    /// The one staging table in its FROM; none for the date dimension, aggregates and views.
     pub source: Option<TableName>,
     /// Business key: output columns, in key order. One row per key in the source's last state. Of an aggregate
     /// the columns that it groups by.
@@ -89,6 +89,11 @@ pub enum ModelKind {
         joins: Vec<AggregateJoin>,
         /// The columns that are no group columns, in column order.
         measures: Vec<MeasureColumn>,
+    },
+    /// A view of the warehouse over tables of the star schema: a query, and no table of its own.
+    View {
+        /// The models that it reads, in the query's order.
+        reads: Vec<ModelName>,
     },
 }
 
@@ -227,6 +232,8 @@ impl Model {
             ModelKind::DateDimension => {
                 own().enumerate().map(|(index, column)| Column { nullable: index > 0, ..column }).collect()
             }
+            // The warehouse says of what types a query's columns are.
+            ModelKind::View { .. } => Vec::new(),
             ModelKind::Aggregate { measures, .. } => {
                 let sum = |name: &Identifier| measures.iter().any(|m| m.column == *name && m.measure == Measure::Sum);
                 own().map(|column| Column { nullable: sum(&column.name), ..column }).collect()

@@ -28,7 +28,7 @@ impl Selection {
             for name in term.split(',') {
                 match factor(&graph, name) {
                     Ok(nodes) => all = Some(all.map_or(nodes.clone(), |all| &all & &nodes)),
-                    Err(problem) => problems.push(problem),
+                    Err(problem) => problems.push(*problem),
                 }
             }
             selected.extend(all.into_iter().flatten());
@@ -52,7 +52,7 @@ impl Selection {
     }
 }
 
-fn factor(graph: &Graph, text: &str) -> Result<BTreeSet<Node>, Problem> {
+fn factor(graph: &Graph, text: &str) -> Result<BTreeSet<Node>, Box<Problem>> {
     let (up, name) = text.strip_prefix('+').map_or((false, text), |name| (true, name));
     let (down, name) = name.strip_suffix('+').map_or((false, name), |name| (true, name));
     let matches = |node: &&Node| match node {
@@ -64,7 +64,8 @@ fn factor(graph: &Graph, text: &str) -> Result<BTreeSet<Node>, Problem> {
     let Some(node) = found else {
         let names: Vec<String> = graph.nodes().map(ToString::to_string).collect();
         let hint = suggest(name, names.iter().map(String::as_str));
-        return Err(Problem::new(Fault::NotSelectable(name.to_owned()), Place::whole("--select")).hint(hint));
+        let problem = Problem::new(Fault::NotSelectable(name.to_owned()), Place::whole("--select")).hint(hint);
+        return Err(Box::new(problem));
     };
     let start: BTreeSet<Node> = [node.clone()].into();
     let mut found = start.clone();

@@ -18,7 +18,7 @@ use crate::error::{Fault, Place, Problem, suggest};
 
 /// Scalar, deterministic, and the same in DataFusion and Redshift. No rounding and no logarithms:
 /// they would lead decimals through floats.
-const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: &[&str] = &[
     "abs",
     "btrim",
     "char_length",
@@ -229,7 +229,7 @@ impl Reader<'_> {
 
     /// The table in FROM; every other clause of a SELECT but the projection and WHERE is refused.
     fn only_one_table(&mut self, select: &Select) -> Option<Read> {
-        self.clauses(select, false);
+        self.clauses(select, &[]);
         let whole = self.place(select);
         let relation = match select.from.as_slice() {
             [TableWithJoins { relation, joins }] if joins.is_empty() => relation,
@@ -246,7 +246,7 @@ impl Reader<'_> {
     }
 
     /// Names every clause of a SELECT, so that a new one of the parser's cannot slip through.
-    pub(crate) fn clauses(&mut self, select: &Select, may_group: bool) {
+    pub(crate) fn clauses(&mut self, select: &Select, allowed: &[&str]) {
         let whole = self.place(select);
         let Select {
             select_token: _,
@@ -287,7 +287,7 @@ impl Reader<'_> {
             (!lateral_views.is_empty(), "LATERAL VIEW"),
             (prewhere.is_some(), "PREWHERE"),
             (!connect_by.is_empty(), "CONNECT BY"),
-            (grouped && !may_group, "GROUP BY"),
+            (grouped, "GROUP BY"),
             (
                 !cluster_by.is_empty() || !distribute_by.is_empty() || !sort_by.is_empty(),
                 "CLUSTER, DISTRIBUTE or SORT BY",
@@ -298,7 +298,7 @@ impl Reader<'_> {
             (value_table_mode.is_some(), "SELECT AS"),
             (*flavor != SelectFlavor::Standard, "FROM before SELECT"),
         ] {
-            if there {
+            if there && !allowed.contains(&what) {
                 self.refuse(what, whole.clone());
             }
         }

@@ -105,7 +105,7 @@ fn aggregate(reader: &mut Reader<'_>, statement: &Statement) -> Option<Aggregate
         return None;
     };
     let select = reader.only_a_select(query)?;
-    reader.clauses(select, true);
+    reader.clauses(select, &["GROUP BY"]);
     let (fact, joins) = tables(reader, select)?;
     let qualifiers: Vec<Option<String>> =
         std::iter::once(&fact).chain(joins.iter().map(|join| &join.read)).flat_map(names).collect();
@@ -170,7 +170,7 @@ fn equal_columns(reader: &Reader<'_>, on: &Expr) -> Option<(Input, Input)> {
 }
 
 /// The column that an expression is.
-fn input(reader: &Reader<'_>, expr: &Expr) -> Option<Input> {
+pub(crate) fn input(reader: &Reader<'_>, expr: &Expr) -> Option<Input> {
     match expr {
         Expr::Nested(inner) => input(reader, inner),
         Expr::Identifier(name) => {

@@ -512,3 +512,25 @@ fn an_aggregate_joins_a_dimension_by_its_key_only() {
         assert!(found.iter().any(|text| text.contains(expected)), "{from}: {}", found.join("\n"));
     }
 }
+
+#[test]
+fn a_view_is_held_to_the_models_that_it_reads() {
+    for (select, expected) in [
+        (
+            "SELECT b.price, COUNT(*) AS loans FROM curated.fact_loan AS l JOIN curated.dim_book AS b ON b.book_key = l.book_key GROUP BY b.price",
+            "",
+        ),
+        ("SELECT b.prise FROM curated.dim_book AS b", "did you mean `price`?"),
+        ("SELECT b.isbn FROM curated.dim_bok AS b", "did you mean `dim_book`?"),
+        ("SELECT b.isbn FROM staging.book AS b", "instead of `curated.<model>`"),
+        ("SELECT v.isbn FROM curated.view_books AS v", "which is a view itself"),
+    ] {
+        let pipeline = pipeline();
+        pipeline.write("models/curated/view_books.sql", select).write("models/curated/view_books.yaml", "kind: view\n");
+        let problems = pipeline.problems();
+        match expected {
+            "" => assert_eq!(problems, ""),
+            _ => assert!(problems.contains(expected), "{select}: {problems}"),
+        }
+    }
+}

@@ -28,7 +28,18 @@ fn the_reference_pipeline_is_right_in_every_environment() {
 fn the_reference_pipeline_builds_dimensions_before_facts_and_aggregates_last() {
     let project = load(&retail(), "dev", &[]).expect("right");
     let names: Vec<&str> = project.models.iter().map(|model| model.name.as_str()).collect();
-    assert_eq!(names, ["dim_customer", "dim_product", "fact_orders", "fact_sales", "dim_date", "agg_daily_sales"]);
+    assert_eq!(
+        names,
+        [
+            "dim_customer",
+            "dim_product",
+            "fact_orders",
+            "fact_sales",
+            "dim_date",
+            "agg_daily_sales",
+            "view_monthly_sales"
+        ]
+    );
     let tables: Vec<&str> = project.tables.iter().map(|table| table.topic.as_str()).collect();
     assert_eq!(tables, ["retail.customer.cdc", "retail.product.cdc", "retail.order.cdc", "retail.order_item.cdc"]);
     let columns = |name: &str| -> String {

@@ -60,7 +60,7 @@ pub fn star(
             ModelKind::Fact { .. } => fact(model, models, &histories),
             ModelKind::DateDimension => calendar(models, &histories),
             // Not from changes but from the star: see `aggregate`.
-            ModelKind::Aggregate { .. } => continue,
+            ModelKind::Aggregate { .. } | ModelKind::View { .. } => continue,
         };
         rows.sort();
         tables.insert(model.name.clone(), rows);

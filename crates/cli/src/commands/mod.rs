@@ -9,9 +9,11 @@ mod lineage;
 mod plan;
 mod reconcile;
 mod replay;
+mod restate;
 mod serve;
 mod sql;
 mod stream;
+mod table;
 mod test;
 mod topic;
 mod trace;
@@ -44,6 +46,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sql(args) => sql::run(&global, args).await,
         Command::Test(args) => test::run(&global, &args).await,
         Command::Plan(args) => plan::run(&global, &args).await,
+        Command::Restate(args) => restate::run(&global, &args).await,
+        Command::Table(args) => table::run(&global, &args).await,
         Command::Check => check::run(&global).await,
         Command::Reconcile => reconcile::run(&global).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,
@@ -71,6 +75,13 @@ fn project(global: &Global) -> Result<Project, Failure> {
 /// The tables and models that the command line selects; all when it says nothing.
 fn selection(project: &Project, part: &Part) -> Result<Selection, Failure> {
     Selection::new(project, &part.select).map_err(Failure::project)
+}
+
+/// Says something below a table; data in another form stands alone.
+fn say_if_table(global: &Global, text: &str) {
+    if global.output == crate::args::Format::Table {
+        crate::output::say(text);
+    }
 }
 
 /// The project at work in the folder of the embedded parts.

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use weir_curated::{Builds, Reason};
-use weir_operate::{plan, site};
+use weir_operate::plan::{self, Builds, Reason};
+use weir_operate::site;
 
 use crate::args::{Global, Part};
 use crate::failure::Failure;

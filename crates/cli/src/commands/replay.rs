@@ -6,26 +6,32 @@ use std::sync::Arc;
 
 use serde_json::json;
 use weir_operate::progress::Progress as _;
-use weir_operate::run;
+use weir_operate::{run, site as sites, verify};
 use weir_source::Source;
 use weir_source::events::Events;
 use weir_source::online_retail::OnlineRetail;
 use weir_source::simulate::{Simulator, Size, Spec, Switch, Switches};
 
 use super::{site, until_asked_to_stop};
-use crate::args::{Global, Replay, Simulate};
+use crate::args::{Format, Global, Replay, ReplaySource, Simulate};
 use crate::failure::Failure;
-use crate::output::Listing;
+use crate::output::{Listing, line};
 use crate::progress::Bars;
 
 pub async fn run(global: &Global, args: Replay) -> Result<ExitCode, Failure> {
+    let Some(from) = args.source else {
+        let missing = || Failure::Usage("`weir replay` needs a source of events, or `--verify`".to_owned());
+        return if args.verify { verify(global).await } else { Err(missing()) };
+    };
     let project = super::project(global)?;
-    let (source, pace) = match args {
-        Replay::DataSet { file } => {
+    let (source, pace) = match from {
+        ReplaySource::DataSet { file } => {
             (Source::OnlineRetail(OnlineRetail::open(&file, &project.tables).map_err(Failure::of)?), 0)
         }
-        Replay::Events { file } => (Source::Events(Events::open(&file, &project.tables).map_err(Failure::of)?), 0),
-        Replay::Simulate(args) => {
+        ReplaySource::Events { file } => {
+            (Source::Events(Events::open(&file, &project.tables).map_err(Failure::of)?), 0)
+        }
+        ReplaySource::Simulate(args) => {
             let spec = spec(&args)?;
             let pace = args.events_per_second;
             (Source::Simulate(Simulator::new(spec, &project.tables).map_err(Failure::of)?), pace)
@@ -49,6 +55,34 @@ pub async fn run(global: &Global, args: Replay) -> Result<ExitCode, Failure> {
     listing.row([json!(source.kind()), json!(replayed.skipped), json!(replayed.produced), json!(replayed.complete)]);
     listing.print(global.output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Replays the zones themselves in another place, and compares.
+async fn verify(global: &Global) -> Result<ExitCode, Failure> {
+    let project = super::project(global)?;
+    let lake = sites::open_lake(&project).await?;
+    let lines = verify::verify(&project, &lake).await?;
+    let mut listing =
+        Listing::new(["zone", "table", "expected", "found", "missing", "doubled", "different", "out of reach", "keys"]);
+    for line in &lines {
+        listing.row([
+            json!(line.zone),
+            json!(line.table),
+            json!(line.expected),
+            json!(line.found),
+            json!(line.missing),
+            json!(line.doubled),
+            json!(line.different),
+            json!(line.out_of_reach),
+            json!(line.keys.join(", ")),
+        ]);
+    }
+    listing.print(global.output)?;
+    let equal = lines.iter().all(verify::Line::agrees);
+    if global.output == Format::Table {
+        line(if equal { "every table is what its source gives" } else { "the tables differ" })?;
+    }
+    if equal { Ok(ExitCode::SUCCESS) } else { Err(Failure::Said) }
 }
 
 fn spec(args: &Simulate) -> Result<Spec, Failure> {

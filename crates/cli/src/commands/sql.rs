@@ -21,6 +21,9 @@ pub async fn run(global: &Global, args: Sql) -> Result<ExitCode, Failure> {
             text
         }
     };
+    if let Some(build) = args.build {
+        return at_build(global, build, &text).await;
+    }
     let dir = site::make_folder(&global.dir).map_err(Failure::of)?;
     let project = super::project(global)?;
     let format = global.output;
@@ -75,6 +78,19 @@ fn cells(row: Vec<Option<String>>, columns: &[Column]) -> Vec<Value> {
         (Some(text), _) => json!(text),
     };
     row.into_iter().zip(columns).map(cell).collect()
+}
+
+/// One query over the curated tables as a build published them.
+async fn at_build(global: &Global, build: u64, text: &str) -> Result<ExitCode, Failure> {
+    let project = super::project(global)?;
+    let lake = site::open_lake(&project).await?;
+    let (columns, rows) = run::query_at(&lake, build, text).await?;
+    let mut listing = Listing::new(columns).of_data();
+    for row in rows {
+        listing.row(row);
+    }
+    listing.print(global.output)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A result as a listing.

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 use weir_core::diagnosis::Diagnosed;
-use weir_curated::{Cells, Miss};
-use weir_operate::run;
+use weir_operate::run::{self, Cells, Miss};
 use weir_project::UnitTest;
 
 use crate::args::{Format, Global, Part};

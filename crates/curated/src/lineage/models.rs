@@ -18,10 +18,13 @@ pub async fn of_models(project: &Project) -> Result<Vec<Edge>, CuratedError> {
     for model in &project.models {
         if let Some(sql) = &model.sql {
             for output in followed(&model.name, sql, &readable(project)).await? {
-                let to = curated(model, &output.name);
+                let in_warehouse = matches!(model.kind, ModelKind::View { .. });
+                let own = if in_warehouse { Place::Analytics } else { Place::Curated };
+                let to = Field::new(own, model.name.as_str(), &output.name);
                 for input in output.inputs {
                     // The only tables there are in the plan are those that `readable` gives.
-                    let from = Field::new(Place::Staging, input.table, input.column);
+                    let place = if input.schema == STAGING { Place::Staging } else { own };
+                    let from = Field::new(place, input.table, input.column);
                     edges.push(Edge { from, to: to.clone(), how: input.how, text: input.text });
                 }
             }
@@ -56,16 +59,24 @@ fn contract_fields(columns: &[Column]) -> Vec<ArrowField> {
     columns.iter().map(field).collect()
 }
 
-/// The tables that models may read: staging.
+/// Schema of the staging tables in a model's query.
+const STAGING: &str = "staging";
+
+/// The tables that models may read: those of staging, and for aggregates and views the curated ones.
 fn readable(project: &Project) -> Vec<Readable> {
     let staging = |table: &Table| {
         let mut fields = contract_fields(&table.columns);
         fields.push(ArrowField::new(OP, DataType::Utf8, true));
         fields.push(ArrowField::new(ORDER_KEY, DataType::Binary, true));
         fields.push(ArrowField::new(SOURCE_TS, timestamp(), true));
-        Readable { schema: "staging", name: table.name.to_string(), columns: Arc::new(Schema::new(fields)) }
+        Readable { schema: STAGING, name: table.name.to_string(), columns: Arc::new(Schema::new(fields)) }
     };
-    project.tables.iter().map(staging).collect()
+    let curated = |model: &Model| Readable {
+        schema: "curated",
+        name: model.name.to_string(),
+        columns: Arc::new(Schema::new(contract_fields(&model.table_columns()))),
+    };
+    project.tables.iter().map(staging).chain(project.models.iter().map(curated)).collect()
 }
 
 fn curated(model: &Model, column: impl AsRef<str>) -> Field {
@@ -78,6 +89,8 @@ fn of_kind(project: &Project, model: &Model, edges: &mut Vec<Edge>) {
         ModelKind::Dimension { surrogate_key, deletes } => dimension(project, model, surrogate_key, *deletes, edges),
         ModelKind::Fact { .. } => fact(project, model, edges),
         ModelKind::DateDimension => dates(project, model, edges),
+        // All of their columns are the query's.
+        ModelKind::Aggregate { .. } | ModelKind::View { .. } => {}
     }
 }
 
@@ -178,7 +191,7 @@ fn pointers(project: &Project) -> impl Iterator<Item = (&Model, &weir_project::D
     project.models.iter().flat_map(|fact| {
         let pointers = match &fact.kind {
             ModelKind::Fact { dimensions, .. } => dimensions.as_slice(),
-            ModelKind::Dimension { .. } | ModelKind::DateDimension => &[],
+            _ => &[],
         };
         pointers.iter().map(move |pointer| (fact, pointer))
     })

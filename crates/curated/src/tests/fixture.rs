@@ -407,6 +407,12 @@ impl Bench {
         Self { folder, lake, room, models }
     }
 
+    /// Over a lake that is there; its folder here is an empty one.
+    pub fn of(lake: Lake) -> Self {
+        let room = Room::of(&models(), &sources(), 1, &lake);
+        Self { folder: TempDir::new().expect("a folder"), lake, room, models: models() }
+    }
+
     /// Appends changes to their staging tables, one commit per table.
     pub async fn stage(&self, changes: &[Change]) {
         self.stage_in_files_of(changes, usize::MAX).await;
@@ -542,16 +548,20 @@ fn carried(changes: &[Change]) -> Vec<Change> {
 
 /// What the reference star says.
 pub fn expected(changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
-    expected_of(&models(), changes)
+    expected_of(&models(), &project, changes)
 }
 
-/// The same for other models over the same sources.
-pub fn expected_of(models: &[Model], changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
+/// What it says of other models, whose queries `project` says a second time.
+pub fn expected_of(
+    models: &[Model],
+    project: &dyn Fn(&Model, &Change) -> Option<Row>,
+    changes: &[Change],
+) -> BTreeMap<ModelName, Vec<Row>> {
     let mut by_table: BTreeMap<TableName, Vec<Change>> = BTreeMap::new();
     for change in carried(changes) {
         by_table.entry(change.table.clone()).or_default().push(change);
     }
-    let mut star = weir_testkit::star::star(models, &by_table, &project);
+    let mut star = weir_testkit::star::star(models, &by_table, project);
     for aggregate in models.iter().filter(|model| matches!(model.kind, ModelKind::Aggregate { .. })) {
         let rows = weir_testkit::star::aggregate(aggregate, models, &star, &contribution);
         star.insert(aggregate.name.clone(), rows);

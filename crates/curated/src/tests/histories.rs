@@ -12,7 +12,7 @@ use weir_core::value::{Row, Value};
 use weir_project::{Deletes, Model, ModelKind, Scd};
 
 use super::fixture::{
-    Bench, MISSING, S, change, dim_date, dim_shop, dim_shop_of, expected_of, fact_arrival, fact_visit, text,
+    Bench, MISSING, S, change, dim_date, dim_shop, dim_shop_of, expected_of, fact_arrival, fact_visit, project, text,
 };
 use crate::build::build_in;
 use crate::check::check_in;
@@ -177,7 +177,7 @@ async fn holds(kind: Kind, number: u64, keys: u64) {
         build_in(&bench.room).await.expect("a build");
     }
     let changes = builds.concat();
-    let wanted = expected_of(&models, &changes);
+    let wanted = expected_of(&models, &project, &changes);
     let what = format!("{kind:?}, lot {number} of {keys} keys");
     same(&what, "in the lake", &models, &changes, &bench.tables().await, &wanted);
     same(&what, "as loaded", &models, &changes, &bench.loaded().await, &wanted);

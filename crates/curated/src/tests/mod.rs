@@ -8,5 +8,13 @@ mod late_parent;
 mod published;
 mod pure;
 mod reference;
+mod restated;
 mod speed;
+mod travel;
 mod whole;
+
+/// Runs a test's own work to its end.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}

@@ -10,7 +10,9 @@ use weir_core::surrogate::UNKNOWN;
 use weir_core::value::{Row, Value};
 use weir_project::{Model, Scd};
 
-use super::fixture::{Bench, MISSING, S, change, dim_date, dim_shop_of, expected_of, fact_visit, name, text, visit};
+use super::fixture::{
+    Bench, MISSING, S, change, dim_date, dim_shop_of, expected_of, fact_visit, name, project, text, visit,
+};
 use crate::build::build_in;
 use crate::check::check_in;
 use crate::scd::OPEN;
@@ -44,7 +46,7 @@ async fn built(batches: &[&[Change]]) -> Bench {
     }
     let all: Vec<Change> = batches.iter().flat_map(|batch| batch.iter().cloned()).collect();
     let tables = bench.tables().await;
-    assert_eq!(tables, expected_of(&models(), &all));
+    assert_eq!(tables, expected_of(&models(), &project, &all));
     assert_eq!(bench.loaded().await, tables, "what a warehouse holds that loaded every build");
     assert_eq!(check_in(&bench.room).await.expect("a check"), []);
     bench

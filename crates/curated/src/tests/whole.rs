@@ -10,18 +10,10 @@ use weir_lake::{Lake, Options};
 use weir_testkit::fault::Faulty;
 
 use super::fixture::{Bench, any_changes, expected, models, shop, sources, visit};
+use super::run;
 use crate::build::build_in;
 use crate::check::check_in;
 use crate::room::Room;
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(work)
-}
 
 async fn holds(bench: &Bench, changes: &[Change]) -> Result<(), TestCaseError> {
     let wanted = expected(changes);

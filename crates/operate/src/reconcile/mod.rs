@@ -8,7 +8,7 @@ mod quarantined;
 mod report;
 mod star;
 mod stream;
-mod tally;
+pub(crate) mod tally;
 pub(crate) mod values;
 mod warehouse;
 pub(crate) mod zones;

@@ -55,7 +55,7 @@ fn key_positions(model: &Model, columns: &[&str]) -> Vec<usize> {
     let position = |name: &str| columns.iter().position(|column| *column == name);
     match &model.kind {
         ModelKind::Dimension { surrogate_key, .. } => position(surrogate_key.as_str()).into_iter().collect(),
-        ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => {
+        ModelKind::Fact { .. } | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {
             model.key.iter().filter_map(|name| position(name.as_str())).collect()
         }
         ModelKind::DateDimension => position("date_key").into_iter().collect(),

@@ -7,7 +7,7 @@ use weir_project::{Model, Project, Table, parse_literal};
 
 use crate::error::OperateError;
 use crate::lineage::{Field, How, Lineage, Place};
-use crate::reconcile::values::batch;
+use weir_lake::row_batch;
 
 /// A key of a model, and of the source table that the model reads.
 pub(super) struct Key<'a> {
@@ -84,7 +84,7 @@ impl<'a> Key<'a> {
             Some(Column { name: column.name.clone(), kind: column.kind, nullable: true })
         };
         let columns: Vec<Column> = self.model.key.iter().filter_map(|name| column(name.as_str())).collect();
-        let made = batch(&columns, std::slice::from_ref(&self.of_model));
+        let made = row_batch(&columns, std::slice::from_ref(&self.of_model));
         let bad = |error: arrow::error::ArrowError| OperateError::BadKey {
             table: self.model.name.to_string(),
             reason: error.to_string(),

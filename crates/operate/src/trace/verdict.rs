@@ -11,8 +11,8 @@ use super::Trace;
 use super::find::Located;
 use super::passport::{PERSONAL, Verdict};
 use crate::lineage::{Field, How, Place};
-use crate::reconcile::values::batch;
 use crate::reconcile::zones::unreadable;
+use weir_lake::row_batch;
 
 impl Trace<'_> {
     /// Every expectation of the contract, and for a quarantined row the rule that took it.
@@ -91,7 +91,7 @@ impl Trace<'_> {
             }
             let kind = model.column(model.key[0].as_str()).map(|column| column.kind);
             let of_model = kind.map(|kind| Column { name: model.key[0].clone(), kind, nullable: true });
-            let made = of_model.map(|column| batch(&[column], &[vec![value.clone()]]));
+            let made = of_model.map(|column| row_batch(&[column], &[vec![value.clone()]]));
             let Some(Ok(key)) = made else { continue };
             if let Some(found) = weir_curated::trace::history(project, self.zones.lake, model, key.columns()).await? {
                 self.zones.note(&found.table, found.files);

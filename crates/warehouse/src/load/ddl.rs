@@ -1,5 +1,10 @@
 //! Tables of the star schema in Redshift's DDL, from the project's models.
 
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{Ident, ObjectNamePart, visit_relations_mut};
+use sqlparser::dialect::RedshiftSqlDialect;
+use sqlparser::parser::Parser;
 use weir_core::name::Identifier;
 use weir_project::{Model, ModelKind, Project};
 
@@ -44,7 +49,7 @@ pub fn columns(model: &Model) -> Vec<Column> {
             columns.push(Column { required: false, ..fixed("event_time", "TIMESTAMP") });
             columns
         }
-        ModelKind::DateDimension | ModelKind::Aggregate { .. } => own.collect(),
+        ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => own.collect(),
     }
 }
 
@@ -52,7 +57,7 @@ pub fn columns(model: &Model) -> Vec<Column> {
 pub fn key(model: &Model) -> Vec<String> {
     match &model.kind {
         ModelKind::Dimension { surrogate_key, .. } => vec![surrogate_key.to_string()],
-        ModelKind::Fact { .. } | ModelKind::DateDimension | ModelKind::Aggregate { .. } => {
+        ModelKind::Fact { .. } | ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {
             model.key.iter().map(ToString::to_string).collect()
         }
     }
@@ -76,10 +81,28 @@ CREATE TABLE IF NOT EXISTS staging.load_check (
 ) DISTSTYLE ALL;
 ",
     );
-    for model in &project.models {
+    let is_view = |model: &&Model| matches!(model.kind, ModelKind::View { .. });
+    for model in project.models.iter().filter(|model| !is_view(model)) {
         text.push_str(&tables(model));
     }
+    for model in project.models.iter().filter(is_view) {
+        text.push_str(&view(model));
+    }
     text
+}
+
+/// The view's query, with the tables where the warehouse has them.
+fn view(model: &Model) -> String {
+    let name = qualified("analytics", model.name.as_str());
+    let query = model.sql.as_ref().map_or("", |sql| sql.text.as_str());
+    let Ok(mut statements) = Parser::parse_sql(&RedshiftSqlDialect {}, query) else { return String::new() };
+    let _: ControlFlow<()> = visit_relations_mut(&mut statements, |table| {
+        if let Some(ObjectNamePart::Identifier(schema)) = table.0.first_mut() {
+            *schema = Ident::new("analytics");
+        }
+        ControlFlow::Continue(())
+    });
+    statements.first().map(|query| format!("CREATE OR REPLACE VIEW {name} AS\n{query};\n")).unwrap_or_default()
 }
 
 fn tables(model: &Model) -> String {
@@ -100,7 +123,7 @@ fn tables(model: &Model) -> String {
     };
     let sort = match &model.kind {
         ModelKind::Dimension { .. } | ModelKind::Aggregate { .. } => list(model.key.iter().map(AsRef::as_ref)),
-        ModelKind::Fact { .. } => "event_time".to_owned(),
+        ModelKind::Fact { .. } | ModelKind::View { .. } => "event_time".to_owned(),
         ModelKind::DateDimension => first,
     };
     format!(

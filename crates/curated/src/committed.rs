@@ -1,0 +1,220 @@
+//! The last look before a publication: what the tables hold, as committed, for the keys that changed since the
+//! publication before. It reads the files anew, so that a fault between computing and storing, or a table
+//! changed by somebody else meanwhile, stops the publication and not a user's report.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+use weir_core::name::ModelName;
+use weir_core::surrogate::UNKNOWN;
+use weir_lake::{DataFile, Partition, Table};
+use weir_project::{LateParent, Model, ModelKind};
+
+use crate::change_set::Written;
+use crate::changes::encoded;
+use crate::error::{CuratedError, of};
+use crate::facts::{pointer_keys, spec};
+use crate::index::Indexes;
+use crate::invariant::Broken;
+use crate::key::{bucket, complete, key_hashes};
+use crate::layout::{DIMENSION_TAIL, EVENT_TIME, load_key};
+use crate::publish::latest;
+use crate::room::{Room, named};
+use crate::scd::OPEN;
+use crate::table_diff::{by_name, change_set_rows};
+
+/// Looks at every table that has something to publish.
+pub(crate) async fn verify(
+    room: &Room,
+    tables: &BTreeMap<ModelName, Table>,
+    indexes: &Indexes,
+) -> Result<(), CuratedError> {
+    let last = latest(&room.lake).await?;
+    for model in room.models.iter() {
+        let Some(table) = tables.get(&model.name) else { continue };
+        let before = last.iter().flat_map(|last| &last.tables).find(|before| before.table == model.name);
+        let mut changed = Changed::default();
+        for commit in table.commit_infos(before.map_or(-1, |before| before.version), table.version()).await? {
+            let Some(written) = Written::of(table.name(), &commit)? else { continue };
+            for file in &written.files {
+                let rows = change_set_rows(model, &file.path, table).await?;
+                changed.add(model, &rows).map_err(of(&model.name))?;
+            }
+        }
+        if !changed.rows.is_empty() {
+            let stored = stored(model, table, &changed, room.buckets).await?;
+            judge(room, model, &changed, &stored, indexes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What change sets say of a table.
+#[derive(Default)]
+struct Changed {
+    /// Business keys, by hash.
+    keys: HashSet<u64>,
+    /// Whether the row of a load key is there, by its encoding.
+    rows: HashMap<Box<[u8]>, bool>,
+}
+
+impl Changed {
+    fn add(&mut self, model: &Model, rows: &RecordBatch) -> Result<(), ArrowError> {
+        self.keys.extend(key_hashes(&named(rows, model)?));
+        let letters = rows.column(rows.num_columns() - 1).as_string::<i32>();
+        for (row, key) in encoded(&by_name(rows, &load_key(model))?)?.iter().enumerate() {
+            self.rows.insert(key.data().into(), letters.value(row) == "u");
+        }
+        Ok(())
+    }
+}
+
+/// The stored rows of the keys that changed, with the columns that invariants speak of.
+async fn stored(model: &Model, table: &Table, changed: &Changed, buckets: u16) -> Result<RecordBatch, CuratedError> {
+    let mut names = load_key(model);
+    names.extend(model.key.iter().map(ToString::to_string));
+    match &model.kind {
+        ModelKind::Dimension { .. } => names.extend(DIMENSION_TAIL.iter().take(3).map(|name| (*name).to_owned())),
+        ModelKind::Fact { dimensions, .. } => {
+            names.push(EVENT_TIME.to_owned());
+            for pointer in dimensions {
+                names.push(pointer.key_column.to_string());
+                names.extend(pointer.on.iter().map(ToString::to_string));
+            }
+        }
+        ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {}
+    }
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let touched: HashSet<u16> = changed.keys.iter().map(|hash| bucket(*hash, buckets)).collect();
+    let holds = |file: &&DataFile| !matches!(file.partition, Partition::Bucket(bucket) if !touched.contains(&bucket));
+    let files: Vec<DataFile> = table.files().filter(holds).cloned().collect();
+    let mut found = Vec::new();
+    for file in &files {
+        for batch in table.read_all(std::slice::from_ref(file), Some(&names)).await? {
+            let keep = |batch: &RecordBatch| {
+                let hashes = key_hashes(&named(batch, model)?);
+                let keep = hashes.iter().map(|hash| Some(changed.keys.contains(hash))).collect();
+                filter_record_batch(batch, &keep)
+            };
+            found.push(keep(&batch).map_err(of(&model.name))?);
+        }
+    }
+    let fields = names.iter().filter_map(|name| table.schema().fields().find(name).map(|(_, field)| field.clone()));
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+    concat_batches(&schema, &found).map_err(of(&model.name))
+}
+
+async fn judge(
+    room: &Room,
+    model: &Model,
+    changed: &Changed,
+    rows: &RecordBatch,
+    indexes: &Indexes,
+) -> Result<(), CuratedError> {
+    let arrow = of(&model.name);
+    let mut broken = as_written(model, changed, rows).map_err(arrow)?;
+    match &model.kind {
+        ModelKind::Dimension { .. } => broken.extend(versions(model, rows).map_err(arrow)?),
+        ModelKind::Fact { .. } => broken.extend(pointers(room, model, rows, indexes).await?),
+        ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {}
+    }
+    let Some((_, first)) = broken.first().copied() else { return Ok(()) };
+    let same: Vec<usize> = broken.iter().filter(|(_, rule)| *rule == first).map(|(row, _)| *row).collect();
+    let keys = match rows.num_rows() {
+        0 => vec!["(no row is stored)".to_owned()],
+        _ => room.shown(model, &named(rows, model).map_err(arrow)?, same.iter().copied()),
+    };
+    Err(CuratedError::Violation { model: model.name.clone(), broken: first, count: same.len(), keys })
+}
+
+/// Every row that was set is there once, none that was deleted. A row that is missing has no place of its own:
+/// it is told at the first row.
+fn as_written(model: &Model, changed: &Changed, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
+    let keys = encoded(&by_name(rows, &load_key(model))?)?;
+    let mut seen: HashSet<&[u8]> = HashSet::new();
+    let mut broken = Vec::new();
+    for row in 0..rows.num_rows() {
+        let key = keys.row(row).data();
+        if !seen.insert(key) {
+            broken.push((row, Broken::Doubled));
+        } else if changed.rows.get(key) == Some(&false) {
+            broken.push((row, Broken::Differs));
+        }
+    }
+    let missing = changed.rows.iter().filter(|(key, there)| **there && !seen.contains(&key[..])).count();
+    broken.extend(std::iter::repeat_n((0, Broken::Differs), missing));
+    Ok(broken)
+}
+
+/// Versions of one key do not overlap, none is empty, at most one is current, and current is what is open.
+fn versions(model: &Model, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
+    let [from, to, current, _] = DIMENSION_TAIL.map(|name| rows.column_by_name(name));
+    let (Some(from), Some(to), Some(current)) = (from, to, current) else {
+        return Err(ArrowError::SchemaError("a dimension lacks its validity".to_owned()));
+    };
+    let time = |column: &ArrayRef| column.as_primitive::<TimestampMicrosecondType>().values().to_vec();
+    let (from, to, current) = (time(from), time(to), current.as_boolean());
+    let columns = named(rows, model)?;
+    let keys = encoded(&columns)?;
+    let mut order: Vec<usize> = (0..rows.num_rows()).filter(|row| complete(&columns, *row)).collect();
+    order.sort_unstable_by(|a, b| keys.row(*a).cmp(&keys.row(*b)).then(from[*a].cmp(&from[*b])));
+    let mut broken = Vec::new();
+    for of_key in order.chunk_by(|a, b| keys.row(*a) == keys.row(*b)) {
+        for row in of_key {
+            if from[*row] >= to[*row] {
+                broken.push((*row, Broken::Empty));
+            }
+            if current.value(*row) != (to[*row] == OPEN) {
+                broken.push((*row, Broken::Differs));
+            }
+        }
+        let overlaps = of_key.windows(2).filter(|pair| to[pair[0]] > from[pair[1]]);
+        broken.extend(overlaps.map(|pair| (pair[1], Broken::Overlap)));
+        let mut currents = of_key.iter().filter(|row| current.value(**row)).skip(1);
+        broken.extend(currents.next().map(|row| (*row, Broken::TwoCurrent)));
+    }
+    Ok(broken)
+}
+
+/// Every pointer leads to the version of its time, as the dimension's table has it.
+async fn pointers(
+    room: &Room,
+    model: &Model,
+    rows: &RecordBatch,
+    indexes: &Indexes,
+) -> Result<Vec<(usize, Broken)>, CuratedError> {
+    let arrow = of(&model.name);
+    let mut broken = Vec::new();
+    let Some(spec) = spec(model).map_err(arrow)? else { return Ok(broken) };
+    let lacks = || ArrowError::SchemaError("a fact lacks its pointers".to_owned());
+    for pointer in spec.dimensions {
+        let Some(index) = indexes.get(&pointer.dimension) else { continue };
+        let found = rows.column_by_name(pointer.key_column.as_str()).ok_or_else(lacks).map_err(arrow)?;
+        let found = found.as_primitive::<Int64Type>();
+        let times = rows.column_by_name(EVENT_TIME).ok_or_else(lacks).map_err(arrow)?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let names: Vec<String> = pointer.on.iter().map(ToString::to_string).collect();
+        let on = by_name(rows, &names).map_err(arrow)?;
+        let keys = pointer_keys(&on, &(0..on.len()).collect::<Vec<_>>(), &index.types).map_err(arrow)?;
+        let encodings = encoded(&keys).map_err(arrow)?;
+        for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
+            let wanted = if complete(&keys, row) {
+                let timelines = index.bucket(bucket(hash, room.buckets)).await?;
+                let timeline = timelines.get(encodings.row(row).data());
+                let waits = (pointer.late_parent == LateParent::Unknown).then_some(UNKNOWN);
+                timeline.and_then(|timeline| timeline.at(times.value(row))).or(waits)
+            } else {
+                Some(UNKNOWN)
+            };
+            if wanted != Some(found.value(row)) {
+                broken.push((row, Broken::Unresolved));
+            }
+        }
+    }
+    Ok(broken)
+}

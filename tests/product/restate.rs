@@ -1,0 +1,141 @@
+//! A model changes, a build is asked again, the zones are replayed: through the commands.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::path::reconciled;
+use crate::place::{Place, text};
+
+/// A reference pipeline with a shop in it, built in two builds.
+fn built() -> Place {
+    let place = Place::reference();
+    let simulate = ["replay", "simulate", "--seed", "5", "--customers", "60", "--products", "40", "--orders", "200"];
+    place.run(&simulate);
+    place.run(&["stream", "--once"]);
+    place.run(&["build"]);
+    place
+}
+
+fn make_city_type_2(place: &Place) {
+    place.edit("models/curated/dim_customer.yaml", |text| {
+        text.replace("{name: city, type: nvarchar(60), scd: type1}", "{name: city, type: nvarchar(60), scd: type2}")
+    });
+}
+
+fn number(row: &Value, column: &str) -> u64 {
+    row[column].as_u64().unwrap_or_else(|| panic!("`{column}` of {row}"))
+}
+
+/// The row of one table.
+fn of<'a>(rows: &'a [Value], table: &str) -> &'a Value {
+    rows.iter().find(|row| row["table"] == table).unwrap_or_else(|| panic!("no {table} in {rows:?}"))
+}
+
+#[test]
+fn a_type_1_column_becomes_type_2_after_its_difference_was_shown() {
+    let place = built();
+    let versions = "select count(*) from analytics.dim_customer";
+    let before = place.value(versions);
+    make_city_type_2(&place);
+    let refused = place.weir(&["build"]).run();
+    assert!(refused.stderr.contains("W6004") && refused.stderr.contains("weir restate"), "{}", refused.stderr);
+
+    let files = place.lake_files().len();
+    let plan = place.rows(&["restate", "dim_customer"]);
+    assert_eq!(place.lake_files().len(), files, "a plan writes nothing");
+    let dimension = of(&plan, "dim_customer");
+    assert!(number(dimension, "added") > 0, "{dimension}");
+    assert!(number(of(&plan, "fact_sales"), "re-pointed") > 0, "{plan:?}");
+    let shown = place.run(&["restate", "dim_customer"]).stdout;
+    assert!(shown.contains("effective_to") && shown.contains("before"), "{shown}");
+
+    assert_eq!(place.rows(&["restate", "dim_customer", "--apply"]), plan, "what is done is what was planned");
+    place.run(&["build"]);
+    let after: u64 = place.value(versions).parse().unwrap();
+    let (added, removed) = (number(dimension, "added"), number(dimension, "removed"));
+    assert_eq!(after, before.parse::<u64>().unwrap() + added - removed);
+    assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
+    reconciled(&place);
+    // The build before is still there to be asked.
+    let count = "select count(*) as n from analytics.dim_customer";
+    assert_eq!(text(&place.rows(&["sql", "--build", "1", count])[0]["n"]), before);
+    assert_eq!(text(&place.rows(&["sql", "--build", "2", count])[0]["n"]), after.to_string());
+}
+
+#[test]
+fn a_restatement_killed_after_the_swap_is_finished_by_the_next_build() {
+    let place = built();
+    make_city_type_2(&place);
+    let name = "restate.history_committed";
+    let killed = place.weir(&["restate", "dim_customer", "--apply"]).env("WEIR_FAILPOINT", &format!("{name}=2")).run();
+    assert!(killed.stderr.contains(&format!("failpoint {name}")) && !killed.status.success(), "{}", killed.stderr);
+    place.run(&["build"]);
+    assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
+    reconciled(&place);
+}
+
+#[test]
+fn a_vacuum_says_how_far_time_travel_reaches_and_an_older_build_is_refused() {
+    let place = built();
+    make_city_type_2(&place);
+    place.run(&["restate", "dim_customer", "--apply"]);
+    let builds = place.rows(&["table", "builds"]);
+    assert!(builds.len() >= 4 && builds.iter().all(|row| row["readable"] == true), "{builds:?}");
+    let said = place.run(&["table", "vacuum", "--keep", "0s"]).stderr;
+    assert!(said.contains("time travel reaches back to build 2"), "{said}");
+    let refused = place.weir(&["sql", "--build", "1", "select 1 from curated.dim_date"]).run().expect_code(64);
+    assert!(refused.stderr.contains("W6404") && refused.stderr.contains("build 2"), "{}", refused.stderr);
+    place.run(&["build"]);
+    reconciled(&place);
+}
+
+#[test]
+fn a_replay_proves_the_zones_and_finds_a_row_that_was_tampered_with() {
+    let place = built();
+    let (elsewhere, files) = (place.path().join("elsewhere"), place.lake_files().len());
+    std::fs::create_dir(&elsewhere).unwrap();
+    let verify = || place.weir(&["-o", "json", "replay", "--verify"]).env("TMPDIR", elsewhere.to_str().unwrap()).run();
+    let lines: Vec<Value> = serde_json::from_str(&verify().expect_code(0).stdout).unwrap();
+    assert!(lines.iter().any(|line| line["zone"] == "staging" && number(line, "found") > 0), "{lines:?}");
+    assert!(lines.iter().any(|line| line["table"] == "fact_sales" && number(line, "found") > 0), "{lines:?}");
+    for line in &lines {
+        assert_eq!(line["expected"], line["found"], "{line}");
+    }
+    let left = std::fs::read_dir(&elsewhere).unwrap().count();
+    assert_eq!((left, place.lake_files().len()), (0, files), "it leaves a trace");
+
+    // A file of a table is named a second time by a commit by hand: its rows are doubled.
+    for (zone, table) in [("staging", "customer"), ("curated", "dim_customer")] {
+        double(&place, zone, table);
+    }
+    let differs = verify().expect_code(1);
+    let lines: Vec<Value> = serde_json::from_str(&differs.stdout).unwrap();
+    for table in ["customer", "dim_customer"] {
+        let line = of(&lines, table);
+        assert!(number(line, "doubled") > 0 && !text(&line["keys"]).is_empty(), "{line}");
+    }
+    assert_eq!(number(of(&lines, "fact_sales"), "different"), 0, "{lines:?}");
+}
+
+/// Copies a data file of a table and commits the copy.
+fn double(place: &Place, zone: &str, table: &str) {
+    let folder = place.lake_files().into_iter().find_map(|path| {
+        let log: PathBuf = path.parent()?.to_owned();
+        log.ends_with(format!("{zone}/{table}/_delta_log")).then_some(log)
+    });
+    let log = folder.expect("the table");
+    let mut commits: Vec<PathBuf> = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path()).collect();
+    commits.retain(|path| path.extension().is_some_and(|end| end == "json"));
+    commits.sort();
+    let newest = std::fs::read_to_string(commits.last().unwrap()).unwrap();
+    let line = newest.lines().find(|line| line.starts_with("{\"add\"")).expect("a commit that adds");
+    let mut add: Value = serde_json::from_str(line).unwrap();
+    let path = add["add"]["path"].as_str().unwrap().to_owned();
+    let copy = path.replace(".parquet", "-again.parquet");
+    let root = log.parent().unwrap();
+    std::fs::copy(root.join(&path), root.join(&copy)).unwrap();
+    add["add"]["path"] = copy.into();
+    let next = format!("{:020}.json", commits.len());
+    std::fs::write(log.join(next), format!("{add}\n")).unwrap();
+}
