@@ -357,7 +357,8 @@ mod tests {
     #[test]
     fn a_difference_put_on_a_stored_state_is_the_state_of_all_rows() {
         let spec = AggregateSpec::new(&model()).expect("an aggregate");
-        let of = |parts: &[(&[(&str, Option<i128>)], Sign)]| {
+        type Part<'a> = (&'a [(&'a str, Option<i128>)], Sign);
+        let of = |parts: &[Part<'_>]| {
             let mut groups = Groups::new(&spec).expect("no group");
             for (part, sign) in parts {
                 groups.fold(&rows(part), *sign).expect("rows");

@@ -22,7 +22,7 @@ use weir_project::{AggregateJoin, Model, ModelKind};
 
 use crate::aggregate::{AggregateSpec, Groups, Sign, visible};
 use crate::aggregate_query::Contributions;
-use crate::bucket::{Rewritten, Stored, rewrite};
+use crate::bucket::{Plan, Rewritten, Stored, rewrite};
 use crate::change_set::Writer;
 use crate::changes::encoded;
 use crate::error::{CuratedError, of};
@@ -291,8 +291,8 @@ impl Work<'_> {
             let now = self.inputs.dimensions[&join.dimension];
             let before = self.contents(join, &moves.old, &moves.gone).await?;
             let after = self.contents(join, now, &moves.came).await?;
-            let differs = |(key, row): &(&i64, &Box<[u8]>)| after.get(key).is_some_and(|now| now != *row);
-            let keys = before.iter().filter(differs).map(|(key, _)| *key);
+            let keys = before.iter().filter(|(key, row)| after.get(key).is_some_and(|now| now != *row));
+            let keys = keys.map(|(key, _)| *key);
             out.entry(join.fact_column.to_string()).or_default().extend(keys);
         }
         out.retain(|_, keys| !keys.is_empty());
@@ -401,20 +401,22 @@ impl Work<'_> {
             touched.add(rows.iter().map(|row| hashes[*row as usize]));
             let partition = Partition::Bucket(bucket);
             let files: Vec<DataFile> = state.files_in(partition).cloned().collect();
-            let stored = Stored::read(model, state, files, &touched, |_, _| Ok(())).await?;
+            let part = take_record_batch(&all, &UInt32Array::from(rows)).map_err(arrow)?;
+            let keys = named(&part, model).map_err(arrow)?;
+            let sought: [&[ArrayRef]; 1] = [&keys];
+            let stored =
+                Stored::read(model, state, files, &touched, (!whole).then_some(&sought), |_, _| Ok(())).await?;
             let mut merged = self.groups()?;
             if !whole {
                 merged.add_state(&stored.rows).map_err(arrow)?;
             }
-            let part = take_record_batch(&all, &UInt32Array::from(rows)).map_err(arrow)?;
             merged.add_state(&part).map_err(arrow)?;
             if !merged.is_sound() {
                 return Ok(None);
             }
             let wanted = merged.to_state().map_err(arrow)?;
             let difference = differs(self.room, model, &stored.rows, &wanted)?;
-            let upserts = take_record_batch(&wanted, &UInt32Array::from(difference.upserts.clone())).map_err(arrow)?;
-            let done = rewrite(model, state, partition, stored, &difference, &upserts).await?;
+            let done = rewrite(self.room, model, state, partition, Plan { stored, wanted, difference }).await?;
             out.add.extend(done.add);
             out.remove.extend(done.remove);
         }
@@ -483,13 +485,12 @@ async fn show(
         let rows = concat_batches(state.schema(), &rows).map_err(arrow)?;
         let wanted = visible(model, spec, &rows).map_err(arrow)?;
         let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-        let stored = Stored::read(model, &table, files, &Touched::All, |_, _| Ok(())).await?;
+        let stored = Stored::read(model, &table, files, &Touched::All, None, |_, _| Ok(())).await?;
         let difference = differs(room, model, &stored.rows, &wanted)?;
-        let rows = |of: &RecordBatch, rows: &[u32]| take_record_batch(of, &UInt32Array::from(rows.to_vec()));
-        let upserts = rows(&wanted, &difference.upserts).map_err(arrow)?;
-        change_set.upserts(&upserts).await?;
-        change_set.deletes(&rows(&stored.rows, &difference.deletes).map_err(arrow)?).await?;
-        let done = rewrite(model, &table, partition, stored, &difference, &upserts).await?;
+        let plan = Plan { stored, wanted, difference };
+        change_set.upserts(&plan.upserts().map_err(arrow)?).await?;
+        change_set.deletes(&plan.deletes().map_err(arrow)?).await?;
+        let done = rewrite(room, model, &table, partition, plan).await?;
         rewritten.add.extend(done.add);
         rewritten.remove.extend(done.remove);
     }

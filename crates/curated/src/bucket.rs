@@ -1,76 +1,129 @@
 //! One bucket of a curated table: its stored rows of some keys, and its files written anew where a row changes.
+//!
+//! Inside a bucket the rows stand in the order of the key, in files of at most [`Cut::rows`]: a file whose
+//! statistics say that it holds no touched key is not read, so neighbouring keys cost their own files only.
+//! A file with changed rows is patched (crate `lake`): unchanged column chunks are copied as they are, new
+//! versions follow in a row group of their own. After some patches it is written anew in order, each file after
+//! another number of patches, so that no build has to do it for all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
-use weir_lake::{DataFile, NewFile, Partition, Table};
+use weir_lake::{DataFile, Encoded, Fetched, NewFile, Partition, Patch, Sought, Table};
 use weir_project::Model;
 
+use crate::changes::encoded;
 use crate::difference::Difference;
 use crate::error::{CuratedError, of};
-use crate::key::{complete, key_hashes};
-use crate::room::{Touched, named};
+use crate::key::{complete, key_hashes, text_hash};
+use crate::room::{Room, Touched, blocking, named};
 
-/// A bucket with this many files is written into one when it changes.
-const MANY_FILES: usize = 8;
+/// How files are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// Rows of a file that is written whole.
+    pub rows: usize,
+    /// Row groups of a file before it is written anew: so many and up to as many more, by its name.
+    pub row_groups: u64,
+}
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self { rows: 16 * 1024, row_groups: 8 }
+    }
+}
 
 /// Stored rows of touched keys, and the files that hold them.
 pub(crate) struct Stored {
     /// In table order, without the unknown member.
     pub rows: RecordBatch,
+    /// File (in `loaded`) and position in it of each row.
     origin: Vec<(usize, u32)>,
-    loaded: Vec<(DataFile, RecordBatch)>,
+    loaded: Vec<Arc<Fetched>>,
     others: Vec<DataFile>,
 }
 
 impl Stored {
-    /// Reads the touched rows. `seen` is shown every stored key, a file's at a time, with its hashes.
+    /// Reads the touched rows. `keys` are the key columns of all that may be touched or must be seen, none for
+    /// all; `seen` is shown the stored keys of every file that may hold one of them, with their hashes.
     pub async fn read(
         model: &Model,
         table: &Table,
         files: Vec<DataFile>,
         touched: &Touched,
+        keys: Option<&[&[ArrayRef]]>,
         mut seen: impl FnMut(&[ArrayRef], &[u64]) -> Result<(), CuratedError>,
     ) -> Result<Self, CuratedError> {
-        let key: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
-        let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
-        let mut stored = Self {
-            rows: RecordBatch::new_empty(table.schema().clone()),
-            origin: vec![],
-            loaded: vec![],
-            others: vec![],
-        };
+        let rows = RecordBatch::new_empty(table.schema().clone());
+        let mut stored = Self { rows, origin: vec![], loaded: vec![], others: vec![] };
         let mut parts = Vec::new();
+        let touched = Arc::new(touched.clone());
+        let sought = keys.map(|keys| Sought::of(keys.iter().filter_map(|key| key.first())));
         for file in files {
-            let one = std::slice::from_ref(&file);
-            let mut hit = false;
-            for keys in table.read_all(one, Some(&key)).await? {
-                let hashes = key_hashes(keys.columns());
-                seen(keys.columns(), &hashes)?;
-                hit = hit || hashes.iter().any(|hash| touched.contains(*hash));
-            }
-            if !hit {
+            if let Some((sought, first)) = sought.as_ref().zip(model.key.first())
+                && !file.may_hold(first.as_str(), sought)
+            {
                 stored.others.push(file);
                 continue;
             }
-            let whole = table.read_all(one, Some(&own)).await?;
-            let whole = concat_batches(table.schema(), &whole).map_err(of(&model.name))?;
-            let keys = named(&whole, model).map_err(of(&model.name))?;
-            let hashes = key_hashes(&keys);
-            let rows: Vec<u32> = (0u32..)
-                .zip(&hashes)
-                .filter(|(row, hash)| touched.contains(**hash) && complete(&keys, *row as usize))
-                .map(|(row, _)| row)
-                .collect();
+            let fetched = Arc::new(table.fetch(&file).await?);
+            let (owned, one, wanted) = (model.clone(), fetched.clone(), touched.clone());
+            let (keys, hashes, rows) = blocking(model, move || {
+                let names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
+                let keys = one.decode(&names, None)?.columns().to_vec();
+                let hashes = key_hashes(&keys);
+                let hit = |(row, hash): &(u32, &u64)| wanted.contains(**hash) && complete(&keys, *row as usize);
+                let rows: Vec<u32> = (0u32..).zip(&hashes).filter(hit).map(|(row, _)| row).collect();
+                Ok((keys, hashes, rows))
+            })
+            .await?;
+            seen(&keys, &hashes)?;
+            if rows.is_empty() {
+                stored.others.push(file);
+                continue;
+            }
             stored.origin.extend(rows.iter().map(|row| (stored.loaded.len(), *row)));
-            parts.push(take_record_batch(&whole, &UInt32Array::from(rows)).map_err(of(&model.name))?);
-            stored.loaded.push((file, whole));
+            let one = fetched.clone();
+            let part = move || Ok(one.decode(&names(one.schema()), (rows.len() < hashes.len()).then_some(&rows))?);
+            parts.push(blocking(model, part).await?);
+            stored.loaded.push(fetched);
         }
         if !parts.is_empty() {
             stored.rows = concat_batches(table.schema(), &parts).map_err(of(&model.name))?;
         }
         Ok(stored)
+    }
+
+    fn take(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.rows, &UInt32Array::from(rows.to_vec()))
+    }
+}
+
+fn names(schema: &arrow::datatypes::Schema) -> Vec<&str> {
+    schema.fields().iter().map(|field| field.name().as_str()).collect()
+}
+
+/// What one bucket must become.
+pub(crate) struct Plan {
+    pub stored: Stored,
+    pub wanted: RecordBatch,
+    pub difference: Difference,
+}
+
+impl Plan {
+    pub fn upserts(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.wanted, &UInt32Array::from(self.difference.upserts.clone()))
+    }
+
+    /// Stored rows that give way to upserts.
+    pub fn replaced(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.replaced.clone()))
+    }
+
+    pub fn deletes(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
+        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.deletes.clone()))
     }
 }
 
@@ -81,43 +134,175 @@ pub(crate) struct Rewritten {
     pub remove: Vec<DataFile>,
 }
 
-/// Writes the bucket's changed rows: into a new file, together with what else was in the files that change.
+impl Rewritten {
+    /// Does another step after this one, which made `files` of what they were.
+    pub fn then(&mut self, next: Self, files: &mut Vec<DataFile>) {
+        files.retain(|file| !next.remove.contains(file));
+        files.extend(next.add.iter().cloned());
+        // A file that came and went between two steps is in no commit; it is swept as an orphan.
+        let (gone, removed) = next.remove.into_iter().partition::<Vec<_>, _>(|file| self.add.contains(file));
+        self.add.retain(|file| !gone.contains(file));
+        self.add.extend(next.add);
+        self.remove.extend(removed);
+    }
+}
+
+/// What changes in one file.
+#[derive(Default)]
+struct Edits {
+    /// Position in the file, row of `stored.rows`, row of `wanted`.
+    replaced: Vec<(u32, u32, u32)>,
+    /// Positions in the file.
+    deleted: Vec<u32>,
+    /// Rows of `wanted`.
+    added: Vec<u32>,
+}
+
+/// Writes the bucket's changed rows: into the files that hold their keys.
 pub(crate) async fn rewrite(
+    room: &Room,
     model: &Model,
     table: &Table,
     partition: Partition,
-    stored: Stored,
-    difference: &Difference,
-    upserts: &RecordBatch,
+    plan: Plan,
 ) -> Result<Rewritten, CuratedError> {
+    let Plan { mut stored, wanted, difference } = plan;
+    let cut = room.cut;
+    let mut out = Rewritten::default();
     if difference.is_empty() {
-        return Ok(Rewritten::default());
+        return Ok(out);
     }
-    let mut keep: Vec<Vec<bool>> = stored.loaded.iter().map(|(_, rows)| vec![true; rows.num_rows()]).collect();
-    for row in difference.replaced.iter().chain(&difference.deletes) {
-        let (file, at) = stored.origin[*row as usize];
-        keep[file][at as usize] = false;
-    }
-    let many = stored.loaded.len() + stored.others.len() >= MANY_FILES;
-    let mut remove = Vec::new();
-    let mut batches = Vec::new();
-    for ((file, rows), keep) in stored.loaded.into_iter().zip(keep) {
-        if !many && keep.iter().all(|keep| *keep) {
-            continue;
+    let (mut edits, mut rest) = spread(model, &stored, &difference, &wanted).map_err(of(&model.name))?;
+    if !rest.is_empty() && rest.len() <= cut.rows / 2 {
+        let home = match smallest(&stored, cut) {
+            Some(Place::Loaded(at)) => Some(at),
+            Some(Place::Other(at)) => {
+                stored.loaded.push(Arc::new(table.fetch(&stored.others[at]).await?));
+                Some(stored.loaded.len() - 1)
+            }
+            None => None,
+        };
+        if let Some(home) = home {
+            edits.entry(home).or_default().added.append(&mut rest);
         }
-        batches.push(filter_record_batch(&rows, &BooleanArray::from(keep)).map_err(of(&model.name))?);
-        remove.push(file);
     }
-    if many {
-        let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
-        batches.extend(table.read_all(&stored.others, Some(&own)).await?);
-        remove.extend(stored.others);
+    for (at, edits) in edits {
+        let fetched = stored.loaded[at].clone();
+        out.remove.push(fetched.file().clone());
+        let old: Vec<u32> = edits.replaced.iter().map(|(_, old, _)| *old).collect();
+        let new: Vec<u32> = edits.replaced.iter().map(|(_, _, new)| *new).collect();
+        let pick = |rows: Vec<u32>| take_record_batch(&wanted, &UInt32Array::from(rows)).map_err(of(&model.name));
+        let (old, new) = (stored.take(&old).map_err(of(&model.name))?, pick(new)?);
+        let added = pick(edits.added.clone())?;
+        let owned = model.clone();
+        let made = blocking(model, move || made(&owned, cut, &fetched, &edits, [&old, &new, &added])).await?;
+        match made {
+            Made::Patched(encoded) => out.add.push(table.write_encoded(encoded, partition, BTreeMap::new()).await?),
+            Made::Anew(batches) => out.add.extend(table.write_files(files(partition, batches)).await?),
+        }
     }
-    batches.push(upserts.clone());
-    batches.retain(|batch| batch.num_rows() > 0);
-    let mut add = Vec::new();
-    if !batches.is_empty() {
-        add.push(table.write_file(NewFile { partition, batches, tags: BTreeMap::new() }).await?);
+    if !rest.is_empty() {
+        // `wanted` is in the order of the key.
+        let rows = take_record_batch(&wanted, &UInt32Array::from(rest)).map_err(of(&model.name))?;
+        out.add.extend(table.write_files(files(partition, slices(&rows, cut))).await?);
     }
-    Ok(Rewritten { add, remove })
+    Ok(out)
+}
+
+enum Place {
+    Loaded(usize),
+    Other(usize),
+}
+
+/// The file that takes rows of new keys: the smallest, if it has room.
+fn smallest(stored: &Stored, cut: Cut) -> Option<Place> {
+    let loaded = stored.loaded.iter().enumerate().map(|(at, file)| (file.file().rows, Place::Loaded(at)));
+    let others = stored.others.iter().enumerate().map(|(at, file)| (file.rows, Place::Other(at)));
+    let found = loaded.chain(others).min_by_key(|(rows, _)| *rows)?;
+    (found.0 < cut.rows as u64 / 2).then_some(found.1)
+}
+
+/// What changes in which file, and the rows of new keys.
+fn spread(
+    model: &Model,
+    stored: &Stored,
+    difference: &Difference,
+    wanted: &RecordBatch,
+) -> Result<(BTreeMap<usize, Edits>, Vec<u32>), arrow::error::ArrowError> {
+    let mut edits: BTreeMap<usize, Edits> = BTreeMap::new();
+    for (old, new) in difference.replaced.iter().zip(&difference.replacing) {
+        let (file, at) = stored.origin[*old as usize];
+        edits.entry(file).or_default().replaced.push((at, *old, *new));
+    }
+    for old in &difference.deletes {
+        let (file, at) = stored.origin[*old as usize];
+        edits.entry(file).or_default().deleted.push(at);
+    }
+    let replacing: std::collections::HashSet<u32> = difference.replacing.iter().copied().collect();
+    let fresh = difference.upserts.iter().filter(|row| !replacing.contains(row));
+    let hashes = key_hashes(&named(wanted, model)?);
+    let known: HashMap<u64, usize> =
+        key_hashes(&named(&stored.rows, model)?).into_iter().zip(stored.origin.iter().map(|(file, _)| *file)).collect();
+    let mut new_keys: Vec<u32> = Vec::new();
+    for row in fresh {
+        match known.get(&hashes[*row as usize]) {
+            Some(file) => edits.entry(*file).or_default().added.push(*row),
+            None => new_keys.push(*row),
+        }
+    }
+    for edit in edits.values_mut() {
+        edit.replaced.sort_unstable();
+    }
+    Ok((edits, new_keys))
+}
+
+enum Made {
+    Patched(Encoded),
+    Anew(Vec<RecordBatch>),
+}
+
+/// A file with its edits: patched, or in rows to be written anew.
+fn made(
+    model: &Model,
+    cut: Cut,
+    fetched: &Fetched,
+    edits: &Edits,
+    [old, new, added]: [&RecordBatch; 3],
+) -> Result<Made, CuratedError> {
+    let most = cut.row_groups + text_hash(&fetched.file().path) % cut.row_groups;
+    let long = fetched.file().rows + edits.added.len() as u64 > 2 * cut.rows as u64;
+    let rows: Vec<u32> = edits.replaced.iter().map(|(at, ..)| *at).collect();
+    if edits.deleted.is_empty() && !long && (fetched.row_groups() as u64) < most {
+        let patch = Patch { rows: &rows, old, new, added };
+        if let Some(encoded) = fetched.patched(&patch)? {
+            return Ok(Made::Patched(encoded));
+        }
+    }
+    let arrow = of(&model.name);
+    let whole = fetched.decode(&names(fetched.schema()), None)?;
+    let mut keep = vec![true; whole.num_rows()];
+    rows.iter().chain(&edits.deleted).for_each(|at| keep[*at as usize] = false);
+    let kept = filter_record_batch(&whole, &BooleanArray::from(keep)).map_err(arrow)?;
+    let all = concat_batches(fetched.schema(), [&kept, new, added]).map_err(arrow)?;
+    Ok(Made::Anew(slices(&by_key(model, &all).map_err(arrow)?, cut)))
+}
+
+/// The same rows in the order of the key.
+pub(crate) fn by_key(model: &Model, rows: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let keys = encoded(&named(rows, model)?)?;
+    let mut order: Vec<u32> = (0u32..).take(rows.num_rows()).collect();
+    order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+    take_record_batch(rows, &UInt32Array::from(order))
+}
+
+/// In parts of nearly equal length, none above [`Cut::rows`].
+pub(crate) fn slices(rows: &RecordBatch, cut: Cut) -> Vec<RecordBatch> {
+    let parts = rows.num_rows().div_ceil(cut.rows).max(1);
+    let each = rows.num_rows().div_ceil(parts).max(1);
+    let cuts = (0..rows.num_rows()).step_by(each);
+    cuts.map(|from| rows.slice(from, each.min(rows.num_rows() - from))).collect()
+}
+
+fn files(partition: Partition, batches: Vec<RecordBatch>) -> Vec<NewFile> {
+    batches.into_iter().map(|batch| NewFile { partition, batches: vec![batch], tags: BTreeMap::new() }).collect()
 }

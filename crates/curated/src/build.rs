@@ -110,7 +110,10 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
     for model in room.models.iter() {
         let Some(mut table) = reports.remove(&model.name) else { continue };
         let counts = taken.get(&model.name).copied().unwrap_or_default();
-        (table.read, table.keyless) = (counts.read, counts.keyless);
+        (table.read, table.keyless, table.traffic) = (counts.read, counts.keyless, counts.traffic);
+        for own in histories.get(&model.name).into_iter().chain(tables.get(&model.name)) {
+            table.traffic += own.traffic();
+        }
         tracing::info!(table = %table.table, version = table.version, read = table.read, upserts = table.upserts, deletes = table.deletes, "built");
         report.tables.push(table);
     }

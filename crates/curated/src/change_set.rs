@@ -23,8 +23,8 @@ use crate::error::{CuratedError, of};
 use crate::layout::change_set_schema;
 use crate::room::blocking;
 
-/// Rows of a change set that are held before a file is written.
-const FILE_BYTES: usize = 64 << 20;
+/// Bytes of rows of a change set that are held before a file is written, where memory allows.
+const FILE_BYTES: u64 = 64 << 20;
 /// The entry in a commit's info.
 const ENTRY: &str = "weir.curated";
 
@@ -134,7 +134,8 @@ impl Writer {
         let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?;
         self.bytes += rows.get_array_memory_size();
         self.held.push(rows);
-        if self.bytes > FILE_BYTES { self.flush().await } else { Ok(()) }
+        let most = FILE_BYTES.min(self.lake.memory() / 8);
+        if self.bytes as u64 > most { self.flush().await } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> Result<(), CuratedError> {

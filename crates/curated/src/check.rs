@@ -13,9 +13,9 @@ use weir_project::{Model, ModelKind, Project};
 
 use crate::aggregate_query::recomputed;
 use crate::aggregate_table::Inputs;
-use crate::bucket::Stored;
+use crate::bucket::{Plan, Stored};
 use crate::calendar::filled;
-use crate::dimension_table::{Plan, whole_bucket};
+use crate::dimension_table::whole_bucket;
 use crate::error::{CuratedError, of};
 use crate::index::{Index, Indexes};
 use crate::invariant::Broken;
@@ -93,7 +93,8 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
     for model in room.facts() {
         let (Some(table), Some(history)) = (tables.get(&model.name), histories.get(&model.name)) else { continue };
         for bucket in 0..room.buckets {
-            let plan = fact_table::plan(room, model, history, &indexes, table, (bucket, Touched::All)).await;
+            let files = table.files_in(weir_lake::Partition::Bucket(bucket)).cloned().collect();
+            let plan = fact_table::plan(room, model, history, &indexes, table, (bucket, files, Touched::All)).await;
             note(room, model, plan, &mut violations)?;
         }
         violations.extend(without_date(room, model, table, &dates).await?);
@@ -116,7 +117,7 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
 async fn added_up(room: &Room, model: &Model, table: &Table, inputs: &Inputs<'_>) -> Result<Plan, CuratedError> {
     let wanted = recomputed(&room.lake, model, &inputs.tables()).await?;
     let files: Vec<DataFile> = table.files().cloned().collect();
-    let stored = Stored::read(model, table, files, &Touched::All, |_, _| Ok(())).await?;
+    let stored = Stored::read(model, table, files, &Touched::All, None, |_, _| Ok(())).await?;
     let difference = fact_table::differs(room, model, &stored.rows, &wanted)?;
     Ok(Plan { stored, wanted, difference })
 }

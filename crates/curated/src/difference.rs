@@ -10,6 +10,8 @@ pub struct Difference {
     pub upserts: Vec<u32>,
     /// In `stored`: rows that give way to an upsert.
     pub replaced: Vec<u32>,
+    /// In `wanted`: those upserts, in the order of `replaced`.
+    pub replacing: Vec<u32>,
     /// In `stored`: rows whose key is wanted no more.
     pub deletes: Vec<u32>,
 }
@@ -53,6 +55,7 @@ pub fn difference<K: Hash + Eq + Copy>(stored: &[(K, &[u8])], wanted: &[(K, &[u8
                 if stored[*at as usize].1 != *content {
                     out.upserts.push(i);
                     out.replaced.push(*at);
+                    out.replacing.push(i);
                 }
             }
             None => out.upserts.push(i),
@@ -71,7 +74,7 @@ mod tests {
         let stored: [(i64, &[u8]); 3] = [(1, b"a"), (2, b"b"), (3, b"c")];
         let wanted: [(i64, &[u8]); 3] = [(3, b"x"), (1, b"a"), (4, b"d")];
         let found = difference(&stored, &wanted).expect("no collision");
-        assert_eq!(found, Difference { upserts: vec![0, 2], replaced: vec![2], deletes: vec![1] });
+        assert_eq!(found, Difference { upserts: vec![0, 2], replaced: vec![2], replacing: vec![0], deletes: vec![1] });
         assert!(difference(&stored, &stored).expect("no collision").is_empty());
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
@@ -12,7 +12,7 @@ use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Table};
 use weir_project::{Model, ModelKind};
 
-use crate::bucket::{Rewritten, Stored, rewrite};
+use crate::bucket::{Plan, Rewritten, Stored, rewrite};
 use crate::change_set::Writer;
 use crate::changes::encoded;
 use crate::difference::{Difference, difference};
@@ -23,34 +23,10 @@ use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
 use crate::layout::DIMENSION_TAIL;
 use crate::mention::{Keys, ever_mentioned, pick, together};
+use crate::past;
 use crate::report::TableReport;
-use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
+use crate::room::{AT_ONCE, KeySet, Room, Touched, blocking, named, new_files, of_curated, rows_of};
 use crate::table_commit::{Outcome, commit};
-
-/// Buckets that are computed at the same time.
-pub(crate) const AT_ONCE: usize = 2;
-
-/// What one bucket must become.
-pub(crate) struct Plan {
-    pub stored: Stored,
-    pub wanted: RecordBatch,
-    pub difference: Difference,
-}
-
-impl Plan {
-    pub fn upserts(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
-        take_record_batch(&self.wanted, &UInt32Array::from(self.difference.upserts.clone()))
-    }
-
-    /// Stored rows that give way to upserts.
-    pub fn replaced(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
-        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.replaced.clone()))
-    }
-
-    pub fn deletes(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
-        take_record_batch(&self.stored.rows, &UInt32Array::from(self.difference.deletes.clone()))
-    }
-}
 
 /// What facts mention of a dimension.
 #[derive(Default)]
@@ -77,11 +53,15 @@ pub(crate) async fn build(
     }
     let input = of_curated(history.name());
     let after = table.position(&input).filter(|_| !stale && !mentioned.all);
-    let mut touched = touched(model, history, after, room.buckets).await?;
+    let mut added = new_files(history, after).await?;
     let mut mentions = mentioned.keys.by_bucket(room.buckets).map_err(of(&model.name))?;
     let first = table.files().next().is_none();
 
-    let mut buckets: BTreeSet<u16> = touched.keys().chain(mentions.keys()).copied().collect();
+    let mut buckets: BTreeSet<u16> = mentions.keys().copied().collect();
+    match &added {
+        Some(added) => buckets.extend(added.keys()),
+        None => buckets.extend(0..room.buckets),
+    }
     let unknown = unknown_member(model).map_err(of(&model.name))?;
     let unknown_bucket = bucket(key_hashes(&named(&unknown, model).map_err(of(&model.name))?)[0], room.buckets);
     buckets.extend(first.then_some(unknown_bucket));
@@ -89,13 +69,13 @@ pub(crate) async fn build(
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
     let mut moved: Vec<u64> = Vec::new();
-    let mut fresh: HashSet<i64> = HashSet::new();
+    let mut fresh = KeySet::default();
     // Boxed one by one: a closure over them would not be `Send` for every lifetime.
     let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
     for bucket in buckets {
         let job = Job {
             bucket,
-            touched: touched.remove(&bucket).unwrap_or_else(Touched::none),
+            added: added.as_mut().map(|added| added.remove(&bucket).unwrap_or_default()),
             mentions: mentions.remove(&bucket).unwrap_or_default(),
             all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
@@ -105,10 +85,14 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        change_set.upserts(&bucket.upserts).await?;
-        change_set.deletes(&bucket.deletes).await?;
+        for rows in &bucket.upserts {
+            change_set.upserts(rows).await?;
+        }
+        for rows in &bucket.deletes {
+            change_set.deletes(rows).await?;
+        }
         for surrogate in bucket.fresh {
-            if !fresh.insert(surrogate) {
+            if !fresh.insert(bits(surrogate)) {
                 return Err(CuratedError::Collision { model: model.name.clone(), key: surrogate.to_string() });
             }
         }
@@ -126,20 +110,30 @@ pub(crate) async fn build(
 
 struct Job {
     bucket: u16,
-    touched: Touched,
+    /// New files of the history; none where all its keys are looked at.
+    added: Option<Vec<DataFile>>,
     mentions: Vec<ArrayRef>,
     all_mentions: bool,
     unknown: Option<RecordBatch>,
 }
 
+impl Job {
+    fn mentions_among(&self, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
+        let among = (0u32..).zip(key_hashes(&self.mentions)).filter(|(_, hash)| keys.contains(*hash));
+        pick(&self.mentions, among.map(|(row, _)| row).collect())
+    }
+}
+
+#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: RecordBatch,
-    deletes: RecordBatch,
+    upserts: Vec<RecordBatch>,
+    deletes: Vec<RecordBatch>,
     moved: Vec<u64>,
     fresh: Vec<i64>,
 }
 
+/// A bucket's next version, in as many parts of its keys as memory makes necessary.
 async fn one_bucket(
     room: &Room,
     model: &Model,
@@ -148,7 +142,34 @@ async fn one_bucket(
     job: Job,
 ) -> Result<Done, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
-    let mut plan = plan(room, model, histories, table, &job).await?;
+    let history = histories.get(&model.name);
+    let input: Vec<DataFile> = match &job.added {
+        Some(added) => added.clone(),
+        None => history.iter().flat_map(|history| history.files_in(partition)).cloned().collect(),
+    };
+    let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
+    let mut out = Done::default();
+    for (number, keys) in Touched::parts(past::parts(&input, room.bucket_memory())).enumerate() {
+        let plan = plan(room, model, histories, table, &job, (files.clone(), &keys)).await?;
+        let unknown = job.unknown.clone().filter(|_| number == 0);
+        let next = part_of_bucket(room, model, table, partition, plan, unknown).await?;
+        out.rewritten.then(next.rewritten, &mut files);
+        out.upserts.extend(next.upserts);
+        out.deletes.extend(next.deletes);
+        out.moved.extend(next.moved);
+        out.fresh.extend(next.fresh);
+    }
+    Ok(out)
+}
+
+async fn part_of_bucket(
+    room: &Room,
+    model: &Model,
+    table: &Table,
+    partition: Partition,
+    mut plan: Plan,
+    unknown: Option<RecordBatch>,
+) -> Result<Done, CuratedError> {
     let (owned, awaited) = (model.clone(), room.is_awaited(&model.name));
     let (plan, moved, fresh) = blocking(model, move || {
         let moved = moved(&owned, &plan, awaited).map_err(of(&owned.name))?;
@@ -160,7 +181,7 @@ async fn one_bucket(
                 fresh.push(surrogate);
             }
         }
-        if let Some(unknown) = job.unknown {
+        if let Some(unknown) = unknown {
             let row = u32::try_from(plan.wanted.num_rows()).unwrap_or(u32::MAX);
             plan.wanted = concat_batches(&plan.wanted.schema(), [&plan.wanted, &unknown]).map_err(of(&owned.name))?;
             plan.difference.upserts.push(row);
@@ -168,9 +189,9 @@ async fn one_bucket(
         Ok((plan, moved, fresh))
     })
     .await?;
-    let upserts = plan.upserts().map_err(of(&model.name))?;
-    let deletes = plan.deletes().map_err(of(&model.name))?;
-    let rewritten = rewrite(model, table, partition, plan.stored, &plan.difference, &upserts).await?;
+    let upserts = vec![plan.upserts().map_err(of(&model.name))?];
+    let deletes = vec![plan.deletes().map_err(of(&model.name))?];
+    let rewritten = rewrite(room, model, table, partition, plan).await?;
     Ok(Done { rewritten, upserts, deletes, moved, fresh })
 }
 
@@ -183,8 +204,9 @@ pub(crate) async fn whole_bucket(
     bucket: u16,
     mentions: Vec<ArrayRef>,
 ) -> Result<Plan, CuratedError> {
-    let job = Job { bucket, touched: Touched::All, mentions, all_mentions: true, unknown: None };
-    plan(room, model, histories, table, &job).await
+    let files = table.files_in(Partition::Bucket(bucket)).cloned().collect();
+    let job = Job { bucket, added: None, mentions, all_mentions: true, unknown: None };
+    plan(room, model, histories, table, &job, (files, &Touched::All)).await
 }
 
 async fn plan(
@@ -193,35 +215,52 @@ async fn plan(
     histories: &BTreeMap<ModelName, Table>,
     table: &Table,
     job: &Job,
+    (files, keys): (Vec<DataFile>, &Touched),
 ) -> Result<Plan, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
-    let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
+    let mentions = job.mentions_among(keys).map_err(of(&model.name))?;
+    let history = histories.get(&model.name);
+    let fresh = match (history, &job.added) {
+        (Some(history), Some(added)) => Some(rows_of(model, history, added, keys, None).await?),
+        _ => None,
+    };
+    let fresh_keys = fresh.as_ref().map(|fresh| named(fresh, model)).transpose().map_err(of(&model.name))?;
+    let touched = match &fresh_keys {
+        Some(fresh) => Touched::Keys(key_hashes(fresh).into_iter().collect()),
+        None => keys.clone(),
+    };
+    let sought = fresh_keys.as_ref().map(|keys| [keys.as_slice(), mentions.as_slice()]);
     // A mentioned key that is stored and not touched keeps its rows: nothing to do for it.
-    let mut missing = Missing::new(&job.mentions).map_err(of(&model.name))?;
-    let stored = Stored::read(model, table, files, &job.touched, |keys, hashes| {
-        missing.found(keys, hashes, &job.touched).map_err(of(&model.name))
+    let mut missing = Missing::new(&mentions).map_err(of(&model.name))?;
+    let stored = Stored::read(model, table, files, &touched, sought.as_ref().map(|keys| &keys[..]), |keys, hashes| {
+        missing.found(keys, hashes, &touched).map_err(of(&model.name))
     })
     .await?;
-    let mut mentions = vec![missing.left().map_err(of(&model.name))?];
-    let history = match histories.get(&model.name) {
-        Some(history) if !job.touched.is_empty() => {
+    let mut mentioned = vec![missing.left().map_err(of(&model.name))?];
+    let history = match (history, &fresh) {
+        (Some(history), Some(fresh)) if fresh.num_rows() > 0 => {
+            let added = job.added.iter().flatten().map(|file| &file.path).collect::<BTreeSet<_>>();
+            let known = history.files_in(partition).filter(|file| !added.contains(&file.path));
+            past::changes(model, history, &known.cloned().collect::<Vec<_>>(), fresh, &stored.rows).await?
+        }
+        (Some(history), None) => {
             let files: Vec<DataFile> = history.files_in(partition).cloned().collect();
-            rows_of(model, history, &files, &job.touched).await?
+            rows_of(model, history, &files, keys, None).await?
         }
         _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
     };
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
     let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
     if !job.all_mentions {
-        mentions.push(inferred);
+        mentioned.push(inferred);
     }
-    let found = compute(room, model, &history, &mentions).await?;
+    let found = compute(room, model, &history, &mentioned).await?;
     let vanished = vanished(model, &real, &found).map_err(of(&model.name))?;
     let found = if vanished.is_empty() {
         found
     } else {
-        mentions.push(ever_mentioned(room, histories, model, &vanished).await?);
-        compute(room, model, &history, &mentions).await?
+        mentioned.push(ever_mentioned(room, histories, model, &vanished).await?);
+        compute(room, model, &history, &mentioned).await?
     };
     let difference = differs(model, &stored.rows, &found)?;
     Ok(Plan { stored, wanted: found, difference })
@@ -314,8 +353,13 @@ fn moved(model: &Model, plan: &Plan, awaited: bool) -> Result<Vec<u64>, arrow::e
     Ok(moved.into_iter().collect())
 }
 
+/// A surrogate key, which is a hash, as one.
+fn bits(surrogate: i64) -> u64 {
+    u64::from_ne_bytes(surrogate.to_ne_bytes())
+}
+
 /// New surrogate keys against all that stay: two keys with one hash must stop the build.
-async fn refuse_collisions(model: &Model, table: &Table, fresh: &HashSet<i64>) -> Result<(), CuratedError> {
+async fn refuse_collisions(model: &Model, table: &Table, fresh: &KeySet) -> Result<(), CuratedError> {
     let ModelKind::Dimension { surrogate_key, .. } = &model.kind else { return Ok(()) };
     if fresh.is_empty() {
         return Ok(());
@@ -324,7 +368,7 @@ async fn refuse_collisions(model: &Model, table: &Table, fresh: &HashSet<i64>) -
     let mut stored = table.read(&files, Some(&[surrogate_key.as_str()]))?;
     while let Some(batch) = stored.next().await {
         let batch = batch?;
-        if let Some(twice) = surrogates(&batch).iter().find(|key| **key != UNKNOWN && fresh.contains(key)) {
+        if let Some(twice) = surrogates(&batch).iter().find(|key| **key != UNKNOWN && fresh.contains(&bits(**key))) {
             return Err(CuratedError::Collision { model: model.name.clone(), key: twice.to_string() });
         }
     }

@@ -12,11 +12,10 @@ use weir_core::name::ModelName;
 use weir_lake::{DataFile, Partition, Table};
 use weir_project::Model;
 
-use crate::bucket::{Rewritten, Stored, rewrite};
+use crate::bucket::{Plan, Rewritten, Stored, rewrite};
 use crate::change_set::{Writer, Written, read_moved};
 use crate::changes::encoded;
 use crate::difference::{Difference, difference};
-use crate::dimension_table::{AT_ONCE, Plan};
 use crate::error::{CuratedError, of};
 use crate::facts::{FactSpec, Wanted, pointer_columns, pointer_keys, spec, wanted};
 use crate::history::rebucket;
@@ -24,8 +23,9 @@ use crate::index::{Indexes, Loaded};
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::moved;
+use crate::past;
 use crate::report::TableReport;
-use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
+use crate::room::{AT_ONCE, Room, Touched, blocking, named, of_curated, rows_of, touched};
 use crate::table_commit::{Outcome, commit};
 
 /// Builds a fact table.
@@ -59,11 +59,15 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        change_set.upserts(&bucket.upserts).await?;
-        change_set.deletes(&bucket.deletes).await?;
+        for rows in &bucket.upserts {
+            change_set.upserts(rows).await?;
+        }
+        for rows in &bucket.deletes {
+            change_set.deletes(rows).await?;
+        }
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
-        repointed.push(bucket.repointed);
+        repointed.extend(bucket.repointed);
     }
     drop(done);
     change_set.repointed(repointed).await?;
@@ -141,13 +145,15 @@ async fn touch_pointing(
     Ok(())
 }
 
+#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: RecordBatch,
-    deletes: RecordBatch,
-    repointed: RecordBatch,
+    upserts: Vec<RecordBatch>,
+    deletes: Vec<RecordBatch>,
+    repointed: Vec<RecordBatch>,
 }
 
+/// A bucket's next version, in as many parts of its keys as memory makes necessary.
 async fn one_bucket(
     room: &Room,
     model: &Model,
@@ -156,19 +162,28 @@ async fn one_bucket(
     table: &Table,
     (bucket, touched): (u16, Touched),
 ) -> Result<Done, CuratedError> {
-    let plan = plan(room, model, history, indexes, table, (bucket, touched)).await?;
-    let (upserts, deletes) = (plan.upserts().map_err(of(&model.name))?, plan.deletes().map_err(of(&model.name))?);
-    let spec = spec(model).map_err(of(&model.name))?;
-    let repointed = match &spec {
-        Some(spec) => {
-            let replaced = plan.replaced().map_err(of(&model.name))?;
-            moved::moves(model, spec, &replaced, &upserts).map_err(of(&model.name))?
-        }
-        None => RecordBatch::new_empty(upserts.schema()),
-    };
     let partition = Partition::Bucket(bucket);
-    let rewritten = rewrite(model, table, partition, plan.stored, &plan.difference, &upserts).await?;
-    Ok(Done { rewritten, upserts, deletes, repointed })
+    let input: Vec<DataFile> = match &touched {
+        Touched::Keys(_) => Vec::new(),
+        Touched::All | Touched::Part { .. } => history.files_in(partition).cloned().collect(),
+    };
+    let spec = spec(model).map_err(of(&model.name))?;
+    let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
+    let mut out = Done::default();
+    for keys in Touched::parts(past::parts(&input, room.bucket_memory())) {
+        let touched = touched.within(&keys);
+        let plan = plan(room, model, history, indexes, table, (bucket, files.clone(), touched)).await?;
+        let upserts = plan.upserts().map_err(of(&model.name))?;
+        if let Some(spec) = &spec {
+            let replaced = plan.replaced().map_err(of(&model.name))?;
+            out.repointed.push(moved::moves(model, spec, &replaced, &upserts).map_err(of(&model.name))?);
+        }
+        out.upserts.push(upserts);
+        out.deletes.push(plan.deletes().map_err(of(&model.name))?);
+        let next = rewrite(room, model, table, partition, plan).await?;
+        out.rewritten.then(next, &mut files);
+    }
+    Ok(out)
 }
 
 /// What one bucket must become.
@@ -178,13 +193,12 @@ pub(crate) async fn plan(
     history: &Table,
     indexes: &Indexes,
     table: &Table,
-    (bucket, touched): (u16, Touched),
+    (bucket, files, touched): (u16, Vec<DataFile>, Touched),
 ) -> Result<Plan, CuratedError> {
     let partition = Partition::Bucket(bucket);
-    let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let stored = Stored::read(model, table, files, &touched, |_, _| Ok(())).await?;
+    let stored = Stored::read(model, table, files, &touched, None, |_, _| Ok(())).await?;
     let files: Vec<DataFile> = history.files_in(partition).cloned().collect();
-    let rows = rows_of(model, history, &files, &touched).await?;
+    let rows = rows_of(model, history, &files, &touched, None).await?;
     let (loaded, types) = load(room, model, &rows, indexes).await?;
     let owned = model.clone();
     let found = blocking(model, move || {

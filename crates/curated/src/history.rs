@@ -6,24 +6,26 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter_record_batch, take_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use futures::StreamExt;
 use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::{Hour, Zone};
-use weir_lake::{Commit, DataFile, NewFile, Partition, Table};
+use weir_lake::{Commit, DataFile, NewFile, Partition, Table, Traffic};
 use weir_project::Model;
 
+use crate::bucket::{Cut, by_key, slices};
 use crate::error::{CuratedError, of};
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{ORDER_KEY, SOURCE_TS};
+use crate::past;
 use crate::query;
 use crate::room::{Room, blocking, named, of_staging};
 
-/// Rows held in memory before every bucket's are written.
-const HELD: usize = 96 << 20;
+/// Bytes of rows held in memory before every bucket's are written, where memory allows.
+const HELD: u64 = 96 << 20;
 /// Position under which a history keeps the time before which a restatement left its rows as they were.
 const KEPT_BEFORE: &str = "weir:curated:kept_before";
 /// Its value where every row is of today's definition.
@@ -36,6 +38,8 @@ pub(crate) struct Taken {
     pub read: u64,
     /// Rows without a complete business key, left out.
     pub keyless: u64,
+    /// Files of staging read.
+    pub traffic: Traffic,
 }
 
 /// Appends the new rows of a model's staging table to its history.
@@ -52,13 +56,14 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     if files.is_empty() {
         return Ok((history, taken));
     }
-    let mut out = Spread::into(&history, model, room.buckets);
+    let mut out = Spread::into(room, model, &history, Kind::History);
     let mut running = query::run(&room.lake, model, sql, &staging, &files).await?;
     while let Some(batch) = running.next().await? {
         taken.read += batch.num_rows() as u64;
         taken.keyless += out.take(batch).await?;
     }
     let add = out.finish().await?;
+    taken.traffic = staging.traffic();
     if taken.keyless > 0 {
         tracing::warn!(model = %model.name, rows = taken.keyless, "rows without a complete business key left out");
     }
@@ -81,7 +86,7 @@ pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Re
     let mut history = room.history_to_restate(model).await?;
     let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok(history) };
     let remove: Vec<DataFile> = history.files().cloned().collect();
-    let mut out = Spread::into(&history, model, room.buckets);
+    let mut out = Spread::into(room, model, &history, Kind::History);
     if let Some(from) = from {
         let mut kept = history.read(&remove, Some(&own_columns(&history)))?;
         while let Some(batch) = kept.next().await {
@@ -156,7 +161,7 @@ pub(crate) async fn rebucket(room: &Room, model: &Model, table: &mut Table) -> R
     if !stray {
         return Ok(());
     }
-    let mut out = Spread::into(table, model, room.buckets);
+    let mut out = Spread::into(room, model, table, Kind::Table);
     let mut rows = table.read(&files, Some(&own_columns(table)))?;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
@@ -168,23 +173,34 @@ pub(crate) async fn rebucket(room: &Room, model: &Model, table: &mut Table) -> R
     Ok(())
 }
 
+/// Whether files say how far the changes in them reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    History,
+    Table,
+}
+
 /// Rows on their way into the buckets of a table.
 struct Spread<'a> {
     buckets: Buckets,
+    /// Bytes that are held: sorted and encoded, the rows are there more than once.
+    most: u64,
     add: Vec<DataFile>,
-    table: &'a Table,
+    room: &'a Room,
     model: &'a Model,
-    to: u16,
+    table: &'a Table,
+    kind: Kind,
 }
 
 impl<'a> Spread<'a> {
-    fn into(table: &'a Table, model: &'a Model, to: u16) -> Self {
-        Self { buckets: Buckets::default(), add: Vec::new(), table, model, to }
+    fn into(room: &'a Room, model: &'a Model, table: &'a Table, kind: Kind) -> Self {
+        let most = HELD.min(room.lake.memory() / 6);
+        Self { buckets: Buckets::default(), most, add: Vec::new(), room, model, table, kind }
     }
 
     /// Takes the rows with a complete key; how many have none.
     async fn take(&mut self, batch: RecordBatch) -> Result<u64, CuratedError> {
-        let (owned, to) = (self.model.clone(), self.to);
+        let (owned, to) = (self.model.clone(), self.room.buckets);
         let work = move || split(&owned, &batch, to).map_err(of(&owned.name));
         let (parts, keyless) = blocking(self.model, work).await?;
         self.hold(parts).await?;
@@ -193,16 +209,42 @@ impl<'a> Spread<'a> {
 
     async fn hold(&mut self, parts: Vec<(u16, RecordBatch)>) -> Result<(), CuratedError> {
         self.buckets.hold(parts);
-        if self.buckets.bytes > HELD {
-            self.add.extend(self.table.write_files(self.buckets.drain()).await?);
-        }
+        if self.buckets.bytes as u64 > self.most { self.write().await } else { Ok(()) }
+    }
+
+    async fn write(&mut self) -> Result<(), CuratedError> {
+        let (owned, held, cut, kind) = (self.model.clone(), self.buckets.drain(), self.room.cut, self.kind);
+        let files = blocking(self.model, move || files(&owned, cut, kind, held).map_err(of(&owned.name))).await?;
+        self.add.extend(self.table.write_files(files).await?);
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Vec<DataFile>, CuratedError> {
-        self.add.extend(self.table.write_files(self.buckets.drain()).await?);
+        self.write().await?;
         Ok(self.add)
     }
+}
+
+/// Each bucket's rows in the order of the key.
+fn files(
+    model: &Model,
+    cut: Cut,
+    kind: Kind,
+    held: BTreeMap<u16, Vec<RecordBatch>>,
+) -> Result<Vec<NewFile>, ArrowError> {
+    let mut files = Vec::new();
+    for (bucket, batches) in held {
+        let Some(first) = batches.first() else { continue };
+        let rows = by_key(model, &concat_batches(&first.schema(), &batches)?)?;
+        for part in slices(&rows, cut) {
+            let tags = match kind {
+                Kind::History => past::tags(&part)?,
+                Kind::Table => BTreeMap::new(),
+            };
+            files.push(NewFile { partition: Partition::Bucket(bucket), batches: vec![part], tags });
+        }
+    }
+    Ok(files)
 }
 
 /// A batch's rows by bucket, and how many have no complete key.
@@ -252,10 +294,8 @@ impl Buckets {
         }
     }
 
-    fn drain(&mut self) -> Vec<NewFile> {
+    fn drain(&mut self) -> BTreeMap<u16, Vec<RecordBatch>> {
         self.bytes = 0;
-        let held = std::mem::take(&mut self.held);
-        let file = |(bucket, batches)| NewFile { partition: Partition::Bucket(bucket), batches, tags: BTreeMap::new() };
-        held.into_iter().map(file).collect()
+        std::mem::take(&mut self.held)
     }
 }

@@ -34,6 +34,7 @@ pub mod layout;
 pub mod lineage;
 mod mention;
 mod moved;
+mod past;
 mod plan;
 mod publish;
 mod query;

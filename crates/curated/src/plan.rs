@@ -29,7 +29,7 @@ pub enum Builds {
 /// Why a table is built, or why not all that is new is taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// The table is not there, or empty.
+    /// No build has written to the table.
     NeverBuilt,
     /// Its model is another than the one that it was built with: the build refuses it.
     DefinitionChanged,
@@ -145,7 +145,7 @@ async fn of_model(room: &Room, model: &Model, landed: &BTreeMap<TableName, u64>)
     };
     let mut look = Look { room, model, reasons: Vec::new(), new_rows: 0, touched: BTreeSet::new() };
     match &table {
-        Some(table) if table.files().next().is_some() => {
+        Some(table) if !table.positions().is_empty() => {
             if room.has_changed(model, table, &table_schema(model)) {
                 look.reasons.push(Reason::DefinitionChanged);
             }

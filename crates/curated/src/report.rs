@@ -1,6 +1,7 @@
 //! What a build did, for whoever prints it.
 
 use weir_core::name::ModelName;
+use weir_lake::Traffic;
 use weir_project::Model;
 
 /// What a build did.
@@ -27,10 +28,23 @@ pub struct TableReport {
     pub upserts: u64,
     /// Rows in its change set with `d`.
     pub deletes: u64,
+    /// Bytes of its change set.
+    pub change_set_bytes: u64,
+    /// Data files read and written for it: of its staging table, its history and itself.
+    pub traffic: Traffic,
 }
 
 impl TableReport {
     pub(crate) fn of(model: &Model, version: i64) -> Self {
-        Self { table: model.name.clone(), version, read: 0, keyless: 0, upserts: 0, deletes: 0 }
+        Self {
+            table: model.name.clone(),
+            version,
+            read: 0,
+            keyless: 0,
+            upserts: 0,
+            deletes: 0,
+            change_set_bytes: 0,
+            traffic: Traffic::default(),
+        }
     }
 }

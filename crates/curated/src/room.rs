@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -10,10 +11,11 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use weir_core::name::ModelName;
 use weir_core::zone::Zone;
-use weir_lake::{DataFile, Lake, Partition, Partitioning, Table};
+use weir_lake::{DataFile, Lake, Partition, Partitioning, Sought, Table};
 use weir_project::{DimensionRef, LateParent, Model, ModelKind, Project, Selection};
 
 use crate::aggregate::AggregateSpec;
+use crate::bucket::Cut;
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
 use crate::layout::{arrow_type, history_name, history_schema, state_name, table_schema};
@@ -39,10 +41,14 @@ pub(crate) struct Room {
     sources: Arc<[weir_project::Table]>,
     pub lake: Lake,
     pub buckets: u16,
+    pub cut: Cut,
     /// The models that take in new staging rows; none: all of them.
     selection: Option<Arc<Selection>>,
     restated: Arc<BTreeSet<ModelName>>,
 }
+
+/// Buckets that are computed at the same time.
+pub(crate) const AT_ONCE: usize = 2;
 
 impl Room {
     pub fn new(project: &Project, lake: &Lake) -> Self {
@@ -56,9 +62,15 @@ impl Room {
             sources: sources.into(),
             lake: lake.clone(),
             buckets: buckets.max(1),
+            cut: Cut::default(),
             selection: None,
             restated: Arc::default(),
         }
+    }
+
+    /// Bytes that the work on one bucket may take, with [`AT_ONCE`] of them and as much again for all else.
+    pub fn bucket_memory(&self) -> u64 {
+        self.lake.memory() / (AT_ONCE as u64 + 1)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
@@ -241,32 +253,69 @@ pub fn hides(sources: &[weir_project::Table], model: &Model, column: &str) -> bo
     let source = model.source.as_ref().and_then(|name| sources.iter().find(|table| table.name == *name));
     let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
     let plain = columns.get(column).and_then(|column| source?.column(column));
-    !plain.is_some_and(|column| source.is_some_and(|table| !table.pii.contains(&column.name)))
+    plain.is_none_or(|column| source.is_none_or(|table| table.pii.contains(&column.name)))
 }
 
 fn columns(schema: &Schema) -> Vec<(&String, &DataType)> {
     schema.fields().iter().map(|field| (field.name(), field.data_type())).collect()
 }
 
+/// Hashes of keys. They are mixed already, so they are not hashed again.
+pub(crate) type KeySet = HashSet<u64, BuildHasherDefault<Mixed>>;
+
+/// Takes a hash as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Which keys of a bucket a build looks at. Keys are known by hash: one too many is recomputed for nothing.
 #[derive(Debug, Clone)]
 pub(crate) enum Touched {
     All,
-    Keys(HashSet<u64>),
+    /// One of so many equal parts of all keys.
+    Part {
+        part: u64,
+        of: u64,
+    },
+    Keys(KeySet),
 }
 
 impl Touched {
     pub fn none() -> Self {
-        Self::Keys(HashSet::new())
+        Self::Keys(KeySet::default())
     }
 
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Keys(keys) if keys.is_empty())
+    /// Everything, in so many parts.
+    pub fn parts(of: u64) -> impl Iterator<Item = Self> {
+        (0..of).map(move |part| if of == 1 { Self::All } else { Self::Part { part, of } })
+    }
+
+    /// These keys as far as they are in another set.
+    pub fn within(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Keys(keys), other) => Self::Keys(keys.iter().copied().filter(|key| other.contains(*key)).collect()),
+            (Self::All | Self::Part { .. }, other) => other.clone(),
+        }
     }
 
     pub fn contains(&self, hash: u64) -> bool {
         match self {
             Self::All => true,
+            // Not the bits that the bucket is taken from.
+            Self::Part { part, of } => (hash >> 40) % of == *part,
             Self::Keys(keys) => keys.contains(&hash),
         }
     }
@@ -300,40 +349,61 @@ pub(crate) async fn touched(
     Ok(touched)
 }
 
-/// Rows of these files whose key is touched. Other columns are read only of files that hold such a row.
+/// A table's new files by bucket; none where it must be read whole.
+pub(crate) async fn new_files(table: &Table, after: Option<i64>) -> Result<Option<Files>, CuratedError> {
+    let Some(after) = after else { return Ok(None) };
+    let mut files = Files::new();
+    for (_, file) in table.files_added(after, table.version()).await? {
+        let Partition::Bucket(bucket) = file.partition else { continue };
+        files.entry(bucket).or_default().push(file);
+    }
+    Ok(Some(files))
+}
+
+/// Files by bucket.
+pub(crate) type Files = BTreeMap<u16, Vec<DataFile>>;
+
+/// All rows of these files, with the table's own columns.
+pub(crate) async fn all_rows(model: &Model, table: &Table, files: &[DataFile]) -> Result<RecordBatch, CuratedError> {
+    let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let found = table.read_all(files, Some(&own)).await?;
+    concat_batches(table.schema(), &found).map_err(of(&model.name))
+}
+
+/// Rows of these files whose key is touched. A file that holds none of the values `sought` in the first key column
+/// is not read; other columns than the key are decoded only where such a row is.
 pub(crate) async fn rows_of(
     model: &Model,
     table: &Table,
     files: &[DataFile],
     touched: &Touched,
+    sought: Option<&Sought>,
 ) -> Result<RecordBatch, CuratedError> {
-    let key: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
-    let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    match touched {
+        Touched::All => return all_rows(model, table, files).await,
+        Touched::Keys(keys) if keys.is_empty() => return Ok(RecordBatch::new_empty(table.schema().clone())),
+        Touched::Keys(_) | Touched::Part { .. } => {}
+    }
+    let touched = Arc::new(touched.clone());
     let mut found = Vec::new();
     for file in files {
-        let one = std::slice::from_ref(file);
-        if let Touched::Keys(_) = touched {
-            let keys = table.read_all(one, Some(&key)).await?;
-            let hit = |batch: &RecordBatch| key_hashes(batch.columns()).iter().any(|hash| touched.contains(*hash));
-            if !keys.iter().any(hit) {
-                continue;
-            }
+        let may = |(sought, first): (&Sought, &weir_core::name::Identifier)| file.may_hold(first.as_str(), sought);
+        if !sought.zip(model.key.first()).is_none_or(may) {
+            continue;
         }
-        for batch in table.read_all(one, Some(&own)).await? {
-            found.push(match touched {
-                Touched::All => batch,
-                Touched::Keys(_) => only(model, &batch, touched).map_err(of(&model.name))?,
-            });
-        }
+        let fetched = table.fetch(file).await?;
+        let (owned, touched) = (model.clone(), touched.clone());
+        let rows = blocking(model, move || {
+            let names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
+            let hashes = key_hashes(fetched.decode(&names, None)?.columns());
+            let hit = (0u32..).zip(hashes).filter(|(_, hash)| touched.contains(*hash));
+            let rows: Vec<u32> = hit.map(|(row, _)| row).collect();
+            let own: Vec<&str> = fetched.schema().fields().iter().map(|field| field.name().as_str()).collect();
+            Ok(if rows.is_empty() { None } else { Some(fetched.decode(&own, Some(&rows))?) })
+        });
+        found.extend(rows.await?);
     }
     concat_batches(table.schema(), &found).map_err(of(&model.name))
-}
-
-/// The touched rows of a batch.
-fn only(model: &Model, batch: &RecordBatch, touched: &Touched) -> Result<RecordBatch, ArrowError> {
-    let hashes = key_hashes(&named(batch, model)?);
-    let keep: arrow::array::BooleanArray = hashes.iter().map(|hash| Some(touched.contains(*hash))).collect();
-    arrow::compute::filter_record_batch(batch, &keep)
 }
 
 /// A batch's business key columns, in key order.

@@ -41,7 +41,9 @@ pub(crate) async fn commit(
         return Ok(TableReport::of(model, table.version()));
     }
     let written = change_set.finish().await?;
-    let mut report = TableReport { upserts: written.upserts, deletes: written.deletes, ..TableReport::of(model, 0) };
+    let change_set_bytes = written.files.iter().map(|file| file.content_length).sum();
+    let mut report = TableReport::of(model, 0);
+    (report.upserts, report.deletes, report.change_set_bytes) = (written.upserts, written.deletes, change_set_bytes);
     let info = written.info().map_err(|source| CuratedError::Unreadable {
         path: format!("curated/{}", model.name),
         source: Box::new(source),

@@ -6,7 +6,7 @@ use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
 use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
-use weir_lake::{DataFile, Lake, Partition, Table};
+use weir_lake::{DataFile, Lake, Partition, Sought, Table};
 use weir_project::{Model, Project};
 
 use crate::changes::{Changes, columns};
@@ -15,7 +15,7 @@ use crate::error::{CuratedError, of};
 use crate::facts::spec;
 use crate::key::{bucket, key_hashes, row_at};
 use crate::layout::history_name;
-use crate::room::{Room, Touched, named, of_staging, rows_of};
+use crate::room::{KeySet, Room, Touched, named, of_staging, rows_of};
 use crate::scd::{Version, effective_times, version_key, versions};
 
 /// Rows of one key, and how much was read to find them.
@@ -68,7 +68,8 @@ async fn rows(
     let hash = key_hashes(key)[0];
     let partition = Partition::Bucket(bucket(hash, room.buckets));
     let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let found = rows_of(model, &table, &files, &Touched::Keys([hash].into())).await?;
+    let found =
+        rows_of(model, &table, &files, &Touched::Keys(KeySet::from_iter([hash])), Some(&Sought::of(&key[..1]))).await?;
     // Another key may have the same hash.
     let rows = only(model, &found, &row_at(key, 0)).map_err(of(&model.name))?;
     Ok(Some(Found { rows, table, files: files.len() }))

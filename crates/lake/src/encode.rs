@@ -7,10 +7,11 @@ use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 
 /// Below this much memory a file is compressed with snappy, which starts at no cost; above with zstd.
 const SMALL: usize = 512 * 1024;
@@ -44,6 +45,16 @@ pub(crate) fn encode(batches: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
         writer.write(&conform(batch, &schema)?)?;
     }
     writer.into_inner()
+}
+
+/// A writer of a file's row groups, column by column, and what makes the columns' encoders.
+pub(crate) fn writer(
+    capacity: usize,
+    schema: Arc<Schema>,
+) -> Result<(SerializedFileWriter<Vec<u8>>, ArrowRowGroupWriterFactory), ParquetError> {
+    let properties = if capacity < SMALL { &SMALL_FILE } else { &LARGE_FILE };
+    let options = ArrowWriterOptions::new().with_properties((*properties).clone()).with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(Vec::with_capacity(capacity), schema, options)?.into_serialized_writer()
 }
 
 fn sliced_size(batch: &RecordBatch) -> usize {

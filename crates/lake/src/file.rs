@@ -8,6 +8,8 @@ use deltalake::kernel::{Add, Remove};
 use weir_core::value::Value;
 use weir_core::zone::Hour;
 
+use crate::stats::Sought;
+
 /// How a table's files are spread over folders; fixed when the table is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partitioning {
@@ -140,23 +142,14 @@ impl DataFile {
         sorted.get(at).is_some_and(|key| *key <= high.as_slice())
     }
 
-    /// Whether a row with this value in a column may be inside, as the file's statistics say.
-    /// True where they say nothing of the column.
-    pub fn may_hold(&self, column: &str, value: &Value) -> bool {
-        let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
-        let bound = |of: &str| stats.as_ref()?.get(of)?.get(column).cloned();
-        let (Some(low), Some(high)) = (bound("minValues"), bound("maxValues")) else { return true };
-        match value {
-            Value::Int(value) => match (low.as_i64(), high.as_i64()) {
-                (Some(low), Some(high)) => (low..=high).contains(value),
-                _ => true,
-            },
-            Value::Text(value) => match (low.as_str(), high.as_str()) {
-                (Some(low), Some(high)) => (low..=high).contains(&value.as_str()),
-                _ => true,
-            },
-            _ => true,
-        }
+    /// Whether a row with this value in a column may be inside, as [`DataFile::may_hold`].
+    pub fn may_hold_value(&self, column: &str, value: &Value) -> bool {
+        let sought = match value {
+            Value::Int(value) => Sought::Numbers(vec![*value]),
+            Value::Text(value) => Sought::Texts(vec![value.clone()]),
+            _ => Sought::Any,
+        };
+        self.may_hold(column, &sought)
     }
 
     pub(crate) fn of_add(add: &Add) -> Option<Self> {
@@ -255,9 +248,9 @@ mod tests {
         };
         let known = file(Some(stats));
         let text = |text: &str| Value::Text(text.to_owned());
-        assert!(known.may_hold("n", &Value::Int(3)) && known.may_hold("t", &text("c")));
-        assert!(!known.may_hold("n", &Value::Int(8)) && !known.may_hold("t", &text("a")));
-        assert!(known.may_hold("other", &Value::Int(8)) && file(None).may_hold("n", &Value::Int(8)));
+        assert!(known.may_hold_value("n", &Value::Int(3)) && known.may_hold_value("t", &text("c")));
+        assert!(!known.may_hold_value("n", &Value::Int(8)) && !known.may_hold_value("t", &text("a")));
+        assert!(known.may_hold_value("other", &Value::Int(8)) && file(None).may_hold_value("n", &Value::Int(8)));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) rooted: Arc<dyn ObjectStore>,
     runtime: Arc<RuntimeEnv>,
     parallel: usize,
+    memory: u64,
     /// Begins the names of all data files that this lake writes: what else is older than
     /// [`Inner::opened`] and in no commit belongs to no living writer.
     pub(crate) run: String,
@@ -94,13 +95,28 @@ impl Lake {
         runtime.register_object_store(&file_url(), store.clone());
         let rooted = Arc::new(PrefixStore::new(store.clone(), prefix));
         let run = Uuid::new_v4().simple().to_string()[..8].to_owned();
-        let inner = Inner { root, whole: store, rooted, runtime, parallel: options.parallel, run, opened };
+        let inner = Inner {
+            root,
+            whole: store,
+            rooted,
+            runtime,
+            parallel: options.parallel,
+            memory: options.memory,
+            run,
+            opened,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The root folder, absolute.
     pub fn root(&self) -> &FilePath {
         &self.inner.root
+    }
+
+    /// The memory limit, in bytes. The query engine keeps it by itself; who holds rows outside of it cuts its work
+    /// so that it does too.
+    pub fn memory(&self) -> u64 {
+        self.inner.memory
     }
 
     /// The store; its `/` is the lake's root.

@@ -24,6 +24,7 @@ mod checkpoint;
 mod commit;
 mod encode;
 mod error;
+mod fetched;
 mod file;
 mod hourly;
 mod identity;
@@ -38,9 +39,11 @@ mod scratch;
 pub mod side;
 mod stats;
 mod table;
+mod traffic;
 
 pub use commit::Commit;
 pub use error::LakeError;
+pub use fetched::{Encoded, Fetched, Patch};
 pub use file::{DataFile, NewFile, Partition, Partitioning};
 pub use hourly::{hour_files, hours, order_key_ranges};
 pub use identity::{envelope_keys, identities};
@@ -50,7 +53,9 @@ pub use object_store::ObjectStore;
 pub use read::Batches;
 pub use rows::row_batch;
 pub use schema::{align_batch, arrow_type, timestamp, union};
+pub use stats::Sought;
 pub use table::Table;
+pub use traffic::Traffic;
 
 /// Tag of a data file: smallest `_order_key` in it, hexadecimal.
 pub const MIN_ORDER_KEY: &str = "weir.minOrderKey";

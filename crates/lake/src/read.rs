@@ -19,7 +19,7 @@ use crate::table::Table;
 /// Batches of a table, in the order of the files.
 pub type Batches = BoxStream<'static, Result<RecordBatch, LakeError>>;
 
-/// Files that are fetched and decoded ahead.
+/// Files that are fetched and decoded ahead, where memory allows.
 const READS_AT_ONCE: usize = 4;
 const BATCH_ROWS: usize = 64 * 1024;
 
@@ -38,12 +38,15 @@ impl Table {
             }
         };
         let table = self.clone();
+        // Decoded, a file takes several times its bytes.
+        let largest = files.iter().map(|file| file.size.unsigned_abs() * 8).max().unwrap_or_default().max(1);
+        let at_once = usize::try_from(self.lake.memory() / 4 / largest).unwrap_or(READS_AT_ONCE);
         let batches = futures::stream::iter(files.to_vec())
             .map(move |file| {
                 let (table, wanted) = (table.clone(), wanted.clone());
                 async move { table.read_file(&file, wanted).await }
             })
-            .buffered(READS_AT_ONCE)
+            .buffered(at_once.clamp(1, READS_AT_ONCE))
             .flat_map(|file| match file {
                 Ok(batches) => futures::stream::iter(batches.into_iter().map(Ok).collect::<Vec<_>>()),
                 Err(error) => futures::stream::iter(vec![Err(error)]),
@@ -63,31 +66,38 @@ impl Table {
 
     async fn read_file(&self, file: &DataFile, wanted: SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
         let path = self.path_of(file);
-        let found = self.store().get(&self.location(&file.path)).await;
-        let bytes = match found {
-            Ok(found) => found.bytes().await.map_err(|e| LakeError::store(&path, e))?,
-            Err(error @ object_store::Error::NotFound { .. }) => {
-                return Err(LakeError::file(path, error));
-            }
-            Err(error) => return Err(LakeError::store(path, error)),
-        };
+        let bytes = self.bytes_of(file).await?;
         let partition = file.partition;
         let names = self.partitioning().columns();
-        let decoded = tokio::task::spawn_blocking(move || decode(bytes, &wanted, partition, names));
+        let decoded = tokio::task::spawn_blocking(move || {
+            decode(ParquetRecordBatchReaderBuilder::try_new(bytes)?, &wanted, partition, names)
+        });
         match decoded.await {
             Ok(batches) => batches.map_err(|e| LakeError::file(path, e)),
             Err(panicked) => Err(LakeError::file(path, panicked)),
         }
     }
+
+    pub(crate) async fn bytes_of(&self, file: &DataFile) -> Result<Bytes, LakeError> {
+        let path = self.path_of(file);
+        match self.store().get(&self.location(&file.path)).await {
+            Ok(found) => {
+                let bytes = found.bytes().await.map_err(|e| LakeError::store(&path, e))?;
+                self.counters.read(bytes.len() as u64, file.rows);
+                Ok(bytes)
+            }
+            Err(error @ object_store::Error::NotFound { .. }) => Err(LakeError::file(path, error)),
+            Err(error) => Err(LakeError::store(path, error)),
+        }
+    }
 }
 
-fn decode(
-    bytes: Bytes,
+pub(crate) fn decode(
+    builder: ParquetRecordBatchReaderBuilder<Bytes>,
     wanted: &SchemaRef,
     partition: Partition,
     partition_columns: &[&str],
 ) -> Result<Vec<RecordBatch>, parquet::errors::ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     let in_file = builder.schema().fields().iter().enumerate();
     let roots = in_file.filter(|(_, field)| wanted.fields().find(field.name()).is_some()).map(|(at, _)| at);
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);

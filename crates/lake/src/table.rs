@@ -18,8 +18,10 @@ use uuid::Uuid;
 use weir_core::zone::Zone;
 
 use crate::error::LakeError;
+use crate::fetched::Encoded;
 use crate::file::{DataFile, NewFile, Partition, Partitioning};
 use crate::lake::Lake;
+use crate::traffic::Counters;
 use crate::{checkpoint, encode, log, schema, stats};
 
 /// Files that are encoded and written at the same time.
@@ -39,6 +41,7 @@ pub struct Table {
     pub(crate) partitioning: Partitioning,
     pub(crate) files: Arc<BTreeMap<String, DataFile>>,
     pub(crate) positions: Arc<BTreeMap<String, i64>>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl std::fmt::Debug for Table {
@@ -126,6 +129,7 @@ impl Table {
             partitioning,
             files: Arc::default(),
             positions: Arc::default(),
+            counters: Arc::default(),
         };
         table.read_state().await?;
         Ok(table)
@@ -234,29 +238,34 @@ impl Table {
 
     /// Encodes and writes one file. It is no part of the table before a commit names it.
     pub async fn write_file(&self, file: NewFile) -> Result<DataFile, LakeError> {
-        let path = format!("{}{}-{}.parquet", file.partition.prefix(), self.lake.inner.run, Uuid::new_v4());
-        let what = format!("{}/{path}", self.full_name);
+        let what = self.full_name.clone();
         let encoded = tokio::task::spawn_blocking(move || {
-            let bytes = encode::encode(&file.batches)?;
-            Ok::<_, parquet::errors::ParquetError>((bytes, stats::stats(&file.batches), file))
+            let rows = file.batches.iter().map(|batch| batch.num_rows() as u64).sum();
+            let (bytes, stats) = (encode::encode(&file.batches)?, stats::stats(&file.batches));
+            Ok::<_, parquet::errors::ParquetError>((Encoded { bytes, rows, stats }, file.partition, file.tags))
         });
-        let (bytes, stats, file) = match encoded.await {
+        let (encoded, partition, tags) = match encoded.await {
             Ok(done) => done.map_err(|e| LakeError::file(&what, e))?,
             Err(panicked) => return Err(LakeError::file(&what, panicked)),
         };
+        self.write_encoded(encoded, partition, tags).await
+    }
+
+    /// Writes a file that is encoded already. It is no part of the table before a commit names it.
+    pub async fn write_encoded(
+        &self,
+        encoded: Encoded,
+        partition: Partition,
+        tags: BTreeMap<String, String>,
+    ) -> Result<DataFile, LakeError> {
+        let Encoded { bytes, rows, stats } = encoded;
+        let path = format!("{}{}-{}.parquet", partition.prefix(), self.lake.inner.run, Uuid::new_v4());
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        let payload = PutPayload::from(bytes);
-        let written = self.store().put(&self.location(&path), payload).await;
-        written.map_err(|e| LakeError::store(&what, e))?;
-        Ok(DataFile {
-            path,
-            partition: file.partition,
-            size,
-            rows: file.batches.iter().map(|batch| batch.num_rows() as u64).sum(),
-            modified: chrono::Utc::now().timestamp_millis(),
-            tags: file.tags,
-            stats: Some(stats),
-        })
+        let written = self.store().put(&self.location(&path), PutPayload::from(bytes)).await;
+        written.map_err(|e| LakeError::store(format!("{}/{path}", self.full_name), e))?;
+        self.counters.written(size.unsigned_abs(), rows);
+        let modified = chrono::Utc::now().timestamp_millis();
+        Ok(DataFile { path, partition, size, rows, modified, tags, stats: Some(stats) })
     }
 
     /// Encodes and writes files, some at the same time; the answer is in the same order.

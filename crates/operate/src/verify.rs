@@ -143,7 +143,7 @@ async fn compare(
         (Some(table), _) | (None, Some(table)) => own_columns(table),
         (None, None) => return Ok(None),
     };
-    if let (Some(found), Some(wanted)) = (&found, &wanted)
+    if let (Some(found), Some(_)) = (&found, &wanted)
         && own_columns(found).iter().collect::<BTreeSet<_>>() != columns.iter().collect::<BTreeSet<_>>()
     {
         return Err(unreadable(zone.folder(), name, "its columns are not those of its replay").into());

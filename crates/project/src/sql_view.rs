@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{Expr, Function, JoinConstraint, JoinOperator, SelectItem, Statement, visit_expressions};
 
-use crate::error::{Fault, Place, Problem, suggest};
+use crate::error::{Fault, Problem, suggest};
 use crate::sql::{self, FUNCTIONS, Read, Reader, bare, folded, name_parts};
 use crate::sql_aggregate::{Input, input};
 
@@ -17,8 +17,6 @@ const MORE_FUNCTIONS: &[&str] = &["avg", "ceil", "count", "floor", "max", "min",
 pub(crate) struct ViewQuery {
     pub reads: Vec<Read>,
     pub inputs: Vec<Input>,
-    /// Names of its columns, in order.
-    pub outputs: Vec<(String, Place)>,
 }
 
 /// Reads a query and refuses what cannot be checked without a warehouse.
@@ -74,12 +72,13 @@ fn view(reader: &mut Reader<'_>, statement: &Statement) -> Option<ViewQuery> {
         let _: ControlFlow<()> = visit_expressions(expr, |expr| walk.expression(reader, expr));
     }
     let _: ControlFlow<()> = visit_expressions(&select.group_by, |expr| walk.expression(reader, expr));
-    let outputs = outputs(reader, &select.projection);
-    Some(ViewQuery { reads, inputs, outputs })
+    names(reader, &select.projection);
+    Some(ViewQuery { reads, inputs })
 }
 
-fn outputs(reader: &mut Reader<'_>, projection: &[SelectItem]) -> Vec<(String, Place)> {
-    let mut out: Vec<(String, Place)> = Vec::new();
+/// Every column has a name, and each another one.
+fn names(reader: &mut Reader<'_>, projection: &[SelectItem]) {
+    let mut out: BTreeSet<String> = BTreeSet::new();
     for item in projection {
         let place = reader.place(item);
         let name = match item {
@@ -89,13 +88,14 @@ fn outputs(reader: &mut Reader<'_>, projection: &[SelectItem]) -> Vec<(String, P
         };
         match name {
             None => reader.refuse("an output without a name (no `*`; `AS name` behind an expression)", place),
-            Some(name) if out.iter().any(|(other, _)| *other == name) => {
+            Some(name) if out.contains(&name) => {
                 reader.refuse(format!("a second column `{name}`"), place);
             }
-            Some(name) => out.push((name, place)),
+            Some(name) => {
+                out.insert(name);
+            }
         }
     }
-    out
 }
 
 struct Walk<'a> {
@@ -133,15 +133,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_names_its_tables_columns_and_outputs() {
+    fn a_view_names_its_tables_and_columns() {
         let text = "SELECT d.year, COUNT(DISTINCT a.country) AS markets, AVG(a.amount) AS mean \
                     FROM curated.agg AS a LEFT JOIN curated.dim_date AS d ON d.date_key = a.day \
                     WHERE a.lines > 0 GROUP BY d.year HAVING COUNT(*) > 1";
         let query = read("v.sql", text).expect("a view");
         let reads: Vec<&str> = query.reads.iter().map(|read| read.table.as_str()).collect();
         assert_eq!(reads, ["agg", "dim_date"]);
-        let outputs: Vec<&str> = query.outputs.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(outputs, ["year", "markets", "mean"]);
         let inputs: Vec<&str> = query.inputs.iter().map(|input| input.name.as_str()).collect();
         assert_eq!(inputs, ["year", "country", "amount", "date_key", "day", "lines", "year"]);
     }

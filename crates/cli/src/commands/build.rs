@@ -24,7 +24,8 @@ pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
 }
 
 async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing, Failure> {
-    let mut listing = Listing::new(["zone", "table", "read", "written", "removed", "set aside"]);
+    let mut listing =
+        Listing::new(["zone", "table", "read", "written", "removed", "set aside", "bytes read", "bytes written"]);
     for (table, staged) in run::stage_selected(site, &mut Stager::default(), selection).await? {
         let counts = staged.counts;
         listing.row([
@@ -34,6 +35,8 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
             json!(counts.staged),
             json!(counts.repeated),
             json!(counts.quarantined),
+            json!(null),
+            json!(null),
         ]);
     }
     if upto >= Upto::Curated {
@@ -48,6 +51,8 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
                 json!(table.upserts),
                 json!(table.deletes),
                 json!(table.keyless),
+                json!(table.traffic.bytes_read),
+                json!(table.traffic.bytes_written + table.change_set_bytes),
             ]);
         }
     }
@@ -55,11 +60,14 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
         let double = warehouse::open(site)?;
         for loaded in run::load(site, &double).await? {
             for (table, set, gone) in loaded.tables {
-                listing.row([json!("warehouse"), json!(table), json!(set + gone), json!(set), json!(gone), json!(0)]);
+                let none = || json!(null);
+                let counts = [json!(set + gone), json!(set), json!(gone), json!(0), none(), none()];
+                listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
             }
         }
         let advanced = run::refresh(site, &double).await?;
-        listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records), json!(null), json!(null), json!(null)]);
+        let none = std::iter::repeat_n(json!(null), 5);
+        listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records)].into_iter().chain(none));
     }
     Ok(listing)
 }

@@ -395,15 +395,24 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// With files of few rows, so that small tables have many.
     pub async fn new(buckets: u16) -> Self {
         Self::with(models(), buckets).await
+    }
+
+    /// With files as they are cut outside of tests.
+    pub async fn as_shipped(buckets: u16) -> Self {
+        let mut bench = Self::new(buckets).await;
+        bench.room.cut = crate::bucket::Cut::default();
+        bench
     }
 
     /// With other models over the same sources.
     pub async fn with(models: Vec<Model>, buckets: u16) -> Self {
         let folder = TempDir::new().expect("a folder");
         let lake = Lake::open(Options::folder(folder.path())).await.expect("a lake");
-        let room = Room::of(&models, &sources(), buckets, &lake);
+        let mut room = Room::of(&models, &sources(), buckets, &lake);
+        room.cut = crate::bucket::Cut { rows: 4, row_groups: 2 };
         Self { folder, lake, room, models }
     }
 

@@ -2,9 +2,11 @@
 
 mod aggregates;
 mod fixture;
+mod growth;
 mod hard_cases;
 mod histories;
 mod late_parent;
+mod memory;
 mod published;
 mod pure;
 mod reference;

@@ -115,6 +115,39 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stored_versions_and_later_changes_give_what_the_whole_history_gives(
+        changes in any_changes(24), ignore in any::<bool>(), cut in 0u32..12,
+    ) {
+        let mut dimension = dim_shop();
+        if let (ModelKind::Dimension { deletes, .. }, true) = (&mut dimension.kind, ignore) {
+            *deletes = Deletes::Ignore;
+        }
+        let order = |change: &Change| {
+            let own = super::fixture::shop(cut, Op::Update, 0, ("n", 1), ("Ann", "a", "x"));
+            change.order_key < own.order_key
+        };
+        let (before, mut after): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(order);
+        // Later in time too, whatever time came before.
+        after.iter_mut().for_each(|change| change.source_ts += 2 * crate::scd::OPEN);
+        let in_time = before.iter().all(|change| change.source_ts < crate::scd::OPEN - 1);
+        if in_time {
+            after.iter_mut().for_each(|change| change.source_ts += 10_000_000 - 2 * crate::scd::OPEN);
+        }
+        let wanted = |rows: &RecordBatch| crate::dimension::wanted(&dimension, rows, &[]).expect("rows");
+        let stored = wanted(&history(&dimension, &before)).rows;
+        let none = crate::room::KeySet::default();
+        let fresh = history(&dimension, &after);
+        let continued = wanted(&crate::past::continued(&dimension, &stored, &fresh, &none).expect("changes"));
+        prop_assert_eq!(continued.broken, []);
+        let all: Vec<Change> = before.into_iter().chain(after).collect();
+        prop_assert_eq!(rows(&[continued.rows]), rows(&[wanted(&history(&dimension, &all)).rows]));
+    }
+}
+
 #[test]
 fn the_calendar_covers_what_any_change_mentions() {
     let changes = [

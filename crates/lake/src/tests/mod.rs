@@ -2,6 +2,7 @@
 
 mod commits;
 mod failing;
+mod patch;
 mod speed;
 
 use std::collections::BTreeMap;

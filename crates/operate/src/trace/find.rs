@@ -139,7 +139,7 @@ fn in_hours(table: &Table, known: &[(Vec<u8>, i64)]) -> Vec<DataFile> {
 }
 
 fn may_hold(file: &DataFile, key: &Key<'_>) -> bool {
-    key.staged().all(|(column, value)| file.may_hold(column, value))
+    key.staged().all(|(column, value)| file.may_hold_value(column, value))
 }
 
 /// Rows of staging or quarantine with this key.

@@ -101,7 +101,7 @@ impl Trace<'_> {
             }
         }
         let Some(table) = self.zones.lake.table(Zone::Staging, name.as_str()).await? else { return Ok(false) };
-        let files: Vec<_> = table.files().filter(|file| file.may_hold(column.as_str(), value)).cloned().collect();
+        let files: Vec<_> = table.files().filter(|file| file.may_hold_value(column.as_str(), value)).cloned().collect();
         for file in files {
             let one = std::slice::from_ref(&file);
             let columns = [column.as_str()];
