@@ -8,7 +8,7 @@ use crate::place::{Place, text};
 fn edges(rows: &[Value]) -> Vec<String> {
     let name = |row: &Value, end: &str| {
         let name = text(&row[format!("{end}_name")]);
-        let name = name.rsplit_once("/.weir/lake/").map_or(name.clone(), |(_, below)| below.to_owned());
+        let name = name.rsplit_once("/lake/").map_or(name.clone(), |(_, below)| below.to_owned());
         format!("{name} {}", text(&row[format!("{end}_field")]))
     };
     let line = |row: &Value| format!("{} <- {} {}", name(row, "output"), name(row, "input"), text(&row["subtype"]));

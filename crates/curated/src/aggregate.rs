@@ -348,9 +348,9 @@ mod tests {
         let spec = AggregateSpec::new(&model).expect("an aggregate");
         let mut groups = Groups::new(&spec).expect("no group");
         groups.fold(&rows(&[("a", Some(125)), ("a", None), ("b", None), ("c", Some(-1))]), Sign::Plus).expect("rows");
-        assert_eq!(shown(&model, &groups), ["1.250 a 1 2", "NULL b 0 1", "-0.010 c 1 1"]);
+        assert_eq!(shown(&model, &groups), ["1.250 a 1 2", "\\N b 0 1", "-0.010 c 1 1"]);
         groups.fold(&rows(&[("a", Some(125)), ("c", Some(-1))]), Sign::Minus).expect("rows");
-        assert_eq!(shown(&model, &groups), ["NULL a 0 1", "NULL b 0 1"]);
+        assert_eq!(shown(&model, &groups), ["\\N a 0 1", "\\N b 0 1"]);
         assert!(groups.is_sound() && !groups.is_empty());
     }
 

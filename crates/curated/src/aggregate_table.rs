@@ -365,7 +365,10 @@ impl Work<'_> {
                 wanted.extend(pointed.get(join.fact_column.as_str()).into_iter().flatten());
             }
         }
-        let files: Vec<DataFile> = table.files().cloned().collect();
+        let files: Vec<DataFile> = match key_column.is_some() && wanted.is_empty() {
+            true => Vec::new(),
+            false => table.files().cloned().collect(),
+        };
         let mut reading = table.read(&files, Some(&columns))?;
         let mut parts = Vec::new();
         while let Some(batch) = reading.next().await {

@@ -105,7 +105,11 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
         let state = room.lake.table(Zone::Curated, &state_name(&model.name)).await?.ok_or_else(unfinished)?;
         let current = table.position(&of_curated(state.name())) == Some(state.version());
         if !inputs.are_in(&state) || !current {
-            return Err(unfinished());
+            // Said already where a table that it reads is wrong.
+            if violations.is_empty() {
+                return Err(unfinished());
+            }
+            continue;
         }
         let plan = added_up(room, model, table, &inputs).await;
         note(room, model, plan, &mut violations)?;

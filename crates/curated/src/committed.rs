@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::name::ModelName;
 use weir_core::surrogate::UNKNOWN;
-use weir_lake::{DataFile, Partition, Table};
+use weir_lake::{DataFile, Partition, Sought, Table};
 use weir_project::{LateParent, Model, ModelKind};
 
 use crate::change_set::Written;
@@ -22,7 +22,7 @@ use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{DIMENSION_TAIL, EVENT_TIME, load_key};
 use crate::publish::latest;
-use crate::room::{Room, named};
+use crate::room::{KeySet, Room, named};
 use crate::scd::OPEN;
 use crate::table_diff::{by_name, change_set_rows};
 
@@ -41,39 +41,71 @@ pub(crate) async fn verify(
             let Some(written) = Written::of(table.name(), &commit)? else { continue };
             for file in &written.files {
                 let rows = change_set_rows(model, &file.path, table).await?;
-                changed.add(model, &rows).map_err(of(&model.name))?;
+                changed.add(model, &rows, room.buckets).map_err(of(&model.name))?;
             }
         }
-        if !changed.rows.is_empty() {
-            let stored = stored(model, table, &changed, room.buckets).await?;
-            judge(room, model, &changed, &stored, indexes).await?;
+        let sought = changed.sought();
+        for (at, changed) in &changed.buckets {
+            let stored = stored(model, table, (*at, changed), &sought).await?;
+            judge(room, model, changed, &stored, indexes).await?;
         }
     }
     Ok(())
 }
 
-/// What change sets say of a table.
+/// Changed rows whose key values are kept, to skip files by; where there are more, most files hold one anyway.
+const FEW: usize = 64 * 1024;
+
+/// What change sets say of a table. Keys are known by hash, so that a first load's do not fill the memory.
 #[derive(Default)]
 struct Changed {
-    /// Business keys, by hash.
-    keys: HashSet<u64>,
-    /// Whether the row of a load key is there, by its encoding.
-    rows: HashMap<Box<[u8]>, bool>,
+    buckets: BTreeMap<u16, OfBucket>,
+    rows: usize,
+    /// The first key column of the rows, while they are few.
+    first: Vec<ArrayRef>,
+}
+
+#[derive(Default)]
+struct OfBucket {
+    /// Business keys.
+    keys: KeySet,
+    /// Whether the row of a load key is there.
+    rows: HashMap<u64, bool>,
 }
 
 impl Changed {
-    fn add(&mut self, model: &Model, rows: &RecordBatch) -> Result<(), ArrowError> {
-        self.keys.extend(key_hashes(&named(rows, model)?));
+    fn add(&mut self, model: &Model, rows: &RecordBatch, buckets: u16) -> Result<(), ArrowError> {
+        let keys = named(rows, model)?;
         let letters = rows.column(rows.num_columns() - 1).as_string::<i32>();
-        for (row, key) in encoded(&by_name(rows, &load_key(model))?)?.iter().enumerate() {
-            self.rows.insert(key.data().into(), letters.value(row) == "u");
+        let load_keys = key_hashes(&by_name(rows, &load_key(model))?);
+        for (row, (key, load_key)) in key_hashes(&keys).into_iter().zip(load_keys).enumerate() {
+            let of_bucket = self.buckets.entry(bucket(key, buckets)).or_default();
+            of_bucket.keys.insert(key);
+            of_bucket.rows.insert(load_key, letters.value(row) == "u");
+        }
+        self.rows += rows.num_rows();
+        if self.rows <= FEW {
+            self.first.extend(keys.into_iter().next());
+        } else {
+            self.first.clear();
         }
         Ok(())
     }
+
+    fn sought(&self) -> Sought {
+        // The unknown member has no key.
+        let has_null = self.first.iter().any(|keys| keys.null_count() > 0);
+        if self.rows > FEW || has_null { Sought::Any } else { Sought::of(&self.first) }
+    }
 }
 
-/// The stored rows of the keys that changed, with the columns that invariants speak of.
-async fn stored(model: &Model, table: &Table, changed: &Changed, buckets: u16) -> Result<RecordBatch, CuratedError> {
+/// The stored rows of a bucket's keys that changed, with the columns that invariants speak of.
+async fn stored(
+    model: &Model,
+    table: &Table,
+    (at, changed): (u16, &OfBucket),
+    sought: &Sought,
+) -> Result<RecordBatch, CuratedError> {
     let mut names = load_key(model);
     names.extend(model.key.iter().map(ToString::to_string));
     match &model.kind {
@@ -90,11 +122,13 @@ async fn stored(model: &Model, table: &Table, changed: &Changed, buckets: u16) -
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let touched: HashSet<u16> = changed.keys.iter().map(|hash| bucket(*hash, buckets)).collect();
-    let holds = |file: &&DataFile| !matches!(file.partition, Partition::Bucket(bucket) if !touched.contains(&bucket));
-    let files: Vec<DataFile> = table.files().filter(holds).cloned().collect();
+    let first = model.key.first();
+    let holds = |file: &&DataFile| {
+        let here = !matches!(file.partition, Partition::Bucket(bucket) if bucket != at);
+        here && first.is_none_or(|first| file.may_hold(first.as_str(), sought))
+    };
     let mut found = Vec::new();
-    for file in &files {
+    for file in table.files().filter(holds) {
         for batch in table.read_all(std::slice::from_ref(file), Some(&names)).await? {
             let keep = |batch: &RecordBatch| {
                 let hashes = key_hashes(&named(batch, model)?);
@@ -112,7 +146,7 @@ async fn stored(model: &Model, table: &Table, changed: &Changed, buckets: u16) -
 async fn judge(
     room: &Room,
     model: &Model,
-    changed: &Changed,
+    changed: &OfBucket,
     rows: &RecordBatch,
     indexes: &Indexes,
 ) -> Result<(), CuratedError> {
@@ -134,19 +168,20 @@ async fn judge(
 
 /// Every row that was set is there once, none that was deleted. A row that is missing has no place of its own:
 /// it is told at the first row.
-fn as_written(model: &Model, changed: &Changed, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
-    let keys = encoded(&by_name(rows, &load_key(model))?)?;
+fn as_written(model: &Model, changed: &OfBucket, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
+    let columns = by_name(rows, &load_key(model))?;
+    let (keys, hashes) = (encoded(&columns)?, key_hashes(&columns));
     let mut seen: HashSet<&[u8]> = HashSet::new();
     let mut broken = Vec::new();
-    for row in 0..rows.num_rows() {
-        let key = keys.row(row).data();
-        if !seen.insert(key) {
+    for (row, hash) in hashes.iter().enumerate() {
+        if !seen.insert(keys.row(row).data()) {
             broken.push((row, Broken::Doubled));
-        } else if changed.rows.get(key) == Some(&false) {
+        } else if changed.rows.get(hash) == Some(&false) {
             broken.push((row, Broken::Differs));
         }
     }
-    let missing = changed.rows.iter().filter(|(key, there)| **there && !seen.contains(&key[..])).count();
+    let there: KeySet = hashes.into_iter().collect();
+    let missing = changed.rows.iter().filter(|(key, set)| **set && !there.contains(key)).count();
     broken.extend(std::iter::repeat_n((0, Broken::Differs), missing));
     Ok(broken)
 }

@@ -98,7 +98,10 @@ pub async fn plan(
 ) -> Result<Vec<TablePlan>, CuratedError> {
     let room = Room::new(project, lake).only(selection);
     let mut plans = Vec::new();
-    for model in room.models.iter() {
+    // A view has no table to build.
+    let models: Vec<&Model> =
+        room.models.iter().filter(|model| !matches!(model.kind, ModelKind::View { .. })).collect();
+    for model in &models {
         plans.push(of_model(&room, model, landed).await?);
     }
     let graph = Graph::new(&project.tables, &project.models);
@@ -107,8 +110,8 @@ pub async fn plan(
             .filter(|other| {
                 let certain = plans[*other].builds == Builds::Yes;
                 // A fact that perhaps changes is enough for what is made from it.
-                let perhaps = plans[*other].builds == Builds::Perhaps && is_fact(&room.models[*other]);
-                (certain || perhaps) && follows(&graph, &room.models[at], &room.models[*other])
+                let perhaps = plans[*other].builds == Builds::Perhaps && is_fact(models[*other]);
+                (certain || perhaps) && follows(&graph, models[at], models[*other])
             })
             .map(|other| plans[other].table.clone())
             .collect();

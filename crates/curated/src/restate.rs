@@ -45,11 +45,14 @@ pub async fn restate(project: &Project, lake: &Lake, restate: &Restate) -> Resul
 
 /// A scratch lake whose curated tables were built from nothing but this lake's staging. History rows that a
 /// restatement kept are taken as they are: staging no longer gives them.
-pub async fn rebuilt(project: &Project, lake: &Lake) -> Result<Lake, CuratedError> {
-    rebuilt_in(&Room::new(project, lake)).await
+///
+/// Staging rows that no build has taken would be taken too, so they are refused, unless `even_if_behind`: a staging
+/// that somebody changed by hand looks the same.
+pub async fn rebuilt(project: &Project, lake: &Lake, even_if_behind: bool) -> Result<Lake, CuratedError> {
+    rebuilt_in(&Room::new(project, lake), even_if_behind).await
 }
 
-pub(crate) async fn rebuilt_in(room: &Room) -> Result<Lake, CuratedError> {
+pub(crate) async fn rebuilt_in(room: &Room, even_if_behind: bool) -> Result<Lake, CuratedError> {
     let mut hidden = vec!["curated/_published".to_owned(), "curated/_changes".to_owned()];
     let mut kept = Vec::new();
     for name in room.lake.tables(Zone::Curated).await? {
@@ -59,7 +62,7 @@ pub(crate) async fn rebuilt_in(room: &Room) -> Result<Lake, CuratedError> {
         let name = history_name(&model.name);
         let Some(history) = room.lake.table(Zone::Curated, &name).await? else { continue };
         room.refuse_changed(model, &history)?;
-        if history::is_behind(room, model, &history).await? {
+        if !even_if_behind && history::is_behind(room, model, &history).await? {
             return Err(CuratedError::Unfinished { model: model.name.clone() });
         }
         if let Some(from) = history::kept_before(&history) {

@@ -17,6 +17,7 @@ use crate::key::{bucket, key_hashes, row_at};
 use crate::layout::history_name;
 use crate::room::{KeySet, Room, Touched, named, of_staging, rows_of};
 use crate::scd::{Version, effective_times, version_key, versions};
+use crate::unavailable::resolved;
 
 /// Rows of one key, and how much was read to find them.
 #[derive(Debug, Clone)]
@@ -71,7 +72,7 @@ async fn rows(
     let found =
         rows_of(model, &table, &files, &Touched::Keys(KeySet::from_iter([hash])), Some(&Sought::of(&key[..1]))).await?;
     // Another key may have the same hash.
-    let rows = only(model, &found, &row_at(key, 0)).map_err(of(&model.name))?;
+    let rows = only(model, &found, &row_at(key, 0)).and_then(|rows| resolved(model, &rows)).map_err(of(&model.name))?;
     Ok(Some(Found { rows, table, files: files.len() }))
 }
 

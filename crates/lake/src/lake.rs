@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     runtime: Arc<RuntimeEnv>,
     parallel: usize,
     memory: u64,
+    /// Nothing of it is where its root says.
+    pub(crate) is_scratch: bool,
     /// Begins the names of all data files that this lake writes: what else is older than
     /// [`Inner::opened`] and in no commit belongs to no living writer.
     pub(crate) run: String,
@@ -102,6 +104,7 @@ impl Lake {
             runtime,
             parallel: options.parallel,
             memory: options.memory,
+            is_scratch: false,
             run,
             opened,
         };
@@ -192,10 +195,16 @@ impl Lake {
     pub(crate) fn table_url(&self, zone: Zone, name: &str) -> Result<Url, LakeError> {
         let folder = self.inner.root.join(zone.folder()).join(name);
         // The root is absolute: `open` made it so.
-        Url::from_directory_path(&folder).map_err(|()| LakeError::Root {
+        let url = Url::from_directory_path(&folder).map_err(|()| LakeError::Root {
             path: folder,
             source: std::io::Error::from(std::io::ErrorKind::InvalidFilename),
-        })
+        })?;
+        if !self.inner.is_scratch {
+            return Ok(url);
+        }
+        // Delta looks for the folder of a `file:` URL itself, and a scratch lake's tables have none.
+        Url::parse(&format!("memory://{}", url.path()))
+            .map_err(|source| LakeError::Root { path: self.inner.root.clone(), source: std::io::Error::other(source) })
     }
 }
 

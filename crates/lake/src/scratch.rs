@@ -36,7 +36,9 @@ impl Lake {
         if let MemoryLimit::Finite(bytes) = self.session().runtime_env().memory_pool.memory_limit() {
             options.memory = bytes as u64;
         }
-        Self::with_store(options, Arc::new(store)).await
+        let mut lake = Self::with_store(options, Arc::new(store)).await?;
+        Arc::get_mut(&mut lake.inner).expect("nobody else has the lake yet").is_scratch = true;
+        Ok(lake)
     }
 }
 

@@ -27,14 +27,17 @@ fn operators_follow_the_graph_up_and_down() {
     for (expressions, wanted) in [
         (&["dim_customer"][..], "dim_customer"),
         (&["+dim_customer"], "customer dim_customer"),
-        (&["dim_customer+"], "dim_customer fact_orders fact_sales"),
-        (&["+dim_customer+"], "customer dim_customer fact_orders fact_sales"),
-        (&["staging.product+"], "product dim_product fact_sales"),
+        (&["dim_customer+"], "dim_customer fact_orders fact_sales agg_daily_sales view_monthly_sales"),
+        (&["+dim_customer+"], "customer dim_customer fact_orders fact_sales agg_daily_sales view_monthly_sales"),
+        (&["staging.product+"], "product dim_product fact_sales agg_daily_sales view_monthly_sales"),
         (&["+fact_orders"], "customer order dim_customer fact_orders dim_date"),
         (&["dim_customer dim_product"], "dim_customer dim_product"),
         (&["dim_customer", "product"], "product dim_customer"),
-        (&["customer+,product+"], "fact_sales"),
-        (&[], "customer product order order_item dim_customer dim_product fact_orders fact_sales dim_date"),
+        (&["customer+,product+"], "fact_sales agg_daily_sales view_monthly_sales"),
+        (
+            &[],
+            "customer product order order_item dim_customer dim_product fact_orders fact_sales dim_date agg_daily_sales view_monthly_sales",
+        ),
     ] {
         assert_eq!(selected(expressions), wanted, "{expressions:?}");
     }

@@ -10,7 +10,7 @@ use weir_project::{Deletes, Model, ModelKind, Project, Scd, SqlFile, Table};
 use super::plan::{Fault, Output, Readable, of_query};
 use super::{Edge, Field, How, Place};
 use crate::error::CuratedError;
-use crate::layout::{DIMENSION_TAIL, EVENT_TIME, OP, ORDER_KEY, SOURCE_TS, arrow_type, timestamp};
+use crate::layout::{DIMENSION_TAIL, EVENT_TIME, IS_DELETED, OP, ORDER_KEY, SOURCE_TS, arrow_type, timestamp};
 
 /// Every dependence of every curated column of a project, within curated and on staging.
 pub async fn of_models(project: &Project) -> Result<Vec<Edge>, CuratedError> {
@@ -109,6 +109,9 @@ fn dimension(project: &Project, model: &Model, surrogate: &Identifier, deletes: 
         add(change(ORDER_KEY), to, How::Sort, "changes apply in the source's order");
         if matches!(deletes, Deletes::Close) {
             add(change(OP), to, How::Conditional, "a delete ends the version");
+        }
+        if matches!(deletes, Deletes::Mark) {
+            add(change(OP), IS_DELETED, How::Conditional, "a delete marks the version");
         }
     }
     for column in model.columns.iter().filter(|column| column.scd == Scd::Type2) {

@@ -174,7 +174,9 @@ async fn a_type_1_change_touches_only_its_columns_and_no_fact() {
     let untouched = |table: &str| assert_eq!(before[&name(table)], after[&name(table)], "{table}");
     untouched("fact_visit");
     untouched("fact_arrival");
-    assert!(report.tables.iter().filter(|t| t.table != name("dim_shop")).all(|t| t.upserts + t.deletes == 0));
+    // The aggregate groups by the name, so it moves with it.
+    let others = |table: &str| table != "dim_shop" && table != "agg_visit";
+    assert!(report.tables.iter().filter(|t| others(t.table.as_str())).all(|t| t.upserts + t.deletes == 0));
     let rows = |tables: &BTreeMap<_, Vec<Row>>, grade: &str| -> Row {
         tables[&name("dim_shop")].iter().find(|row| row[3] == text(grade)).expect("a version").clone()
     };

@@ -9,7 +9,7 @@ use weir_core::surrogate::UNKNOWN;
 use weir_core::value::{Row, Value};
 use weir_project::{LateParent, Model, ModelKind};
 
-use super::fixture::{Bench, any_changes, models, name, project, shop, sources, visit};
+use super::fixture::{Bench, any_changes, expected_of, models, name, project, shop, sources, visit};
 use crate::build::build_in;
 use crate::check::check_in;
 use crate::room::Room;
@@ -26,11 +26,7 @@ fn models_with(of_fact: &BTreeMap<&str, LateParent>) -> Vec<Model> {
 }
 
 fn star(models: &[Model], changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
-    let mut by_table = BTreeMap::new();
-    for change in changes {
-        by_table.entry(change.table.clone()).or_insert_with(Vec::new).push(change.clone());
-    }
-    weir_testkit::star::star(models, &by_table, &project)
+    expected_of(models, &project, changes)
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {

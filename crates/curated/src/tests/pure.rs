@@ -132,11 +132,9 @@ proptest! {
         };
         let (before, mut after): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(order);
         // Later in time too, whatever time came before.
-        after.iter_mut().for_each(|change| change.source_ts += 2 * crate::scd::OPEN);
-        let in_time = before.iter().all(|change| change.source_ts < crate::scd::OPEN - 1);
-        if in_time {
-            after.iter_mut().for_each(|change| change.source_ts += 10_000_000 - 2 * crate::scd::OPEN);
-        }
+        let latest = before.iter().map(|change| change.source_ts).max().unwrap_or_default();
+        let earliest = after.iter().map(|change| change.source_ts).min().unwrap_or_default();
+        after.iter_mut().for_each(|change| change.source_ts += (latest - earliest + 1).max(0));
         let wanted = |rows: &RecordBatch| crate::dimension::wanted(&dimension, rows, &[]).expect("rows");
         let stored = wanted(&history(&dimension, &before)).rows;
         let none = crate::room::KeySet::default();

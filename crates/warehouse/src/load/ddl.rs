@@ -6,7 +6,7 @@ use sqlparser::ast::{Ident, ObjectNamePart, visit_relations_mut};
 use sqlparser::dialect::RedshiftSqlDialect;
 use sqlparser::parser::Parser;
 use weir_core::name::Identifier;
-use weir_project::{Model, ModelKind, Project};
+use weir_project::{Deletes, Model, ModelKind, Project};
 
 use crate::script::{ident, list, qualified, redshift_type};
 
@@ -32,13 +32,16 @@ pub fn columns(model: &Model) -> Vec<Column> {
     let named =
         |name: &Identifier, kind: &str, required| Column { name: name.to_string(), kind: kind.into(), required };
     match &model.kind {
-        ModelKind::Dimension { surrogate_key, .. } => {
+        ModelKind::Dimension { surrogate_key, deletes } => {
             let mut columns = vec![named(surrogate_key, "BIGINT", true)];
             columns.extend(own);
             columns.push(fixed("effective_from", "TIMESTAMP"));
             columns.push(fixed("effective_to", "TIMESTAMP"));
             columns.push(fixed("is_current", "BOOLEAN"));
             columns.push(fixed("is_inferred", "BOOLEAN"));
+            if *deletes == Deletes::Mark {
+                columns.push(fixed("is_deleted", "BOOLEAN"));
+            }
             columns
         }
         ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
