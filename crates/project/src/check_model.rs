@@ -175,6 +175,38 @@ impl<'t> ModelCheck<'_, 't> {
         self.push(Fault::Useless { path: path.to_owned(), reason: reason.to_owned() }, path, None);
     }
 
+    /// Everything beside `kind` and these keys is useless.
+    pub(crate) fn takes_only(&mut self, keys: &[&str], reason: &str) {
+        let file = &self.yaml.value;
+        for (key, there) in [
+            ("key", !file.key.is_empty()),
+            ("columns", !file.columns.is_empty()),
+            ("surrogate_key", file.surrogate_key.is_some()),
+            ("deletes", file.deletes.is_some()),
+            ("event_time", file.event_time.is_some()),
+            ("dimensions", file.dimensions.is_some()),
+            ("date_keys", file.date_keys.is_some()),
+            ("milestones", file.milestones.is_some()),
+            ("tests", file.tests.is_some()),
+        ] {
+            if there && !keys.contains(&key) {
+                self.useless(key, reason);
+            }
+        }
+    }
+
+    /// Whether the YAML declares the columns that the query gives; else that is a problem.
+    pub(crate) fn declares(&mut self, given: &[&str]) -> bool {
+        let declared: Vec<&str> = self.yaml.value.columns.iter().map(|column| column.name.as_str()).collect();
+        if given == declared {
+            return true;
+        }
+        let (given, declared) = (given.join(", "), declared.join(", "));
+        let differ = format!("the query of `{}` gives ({given}), its YAML declares ({declared})", self.name);
+        self.push(Fault::ColumnsDiffer(differ), "columns", None);
+        false
+    }
+
     pub(crate) fn missing(&mut self, key: &str) {
         self.push(Fault::MissingKey { key: key.to_owned(), parent: String::new() }, "", None);
     }
@@ -211,22 +243,7 @@ impl<'t> ModelCheck<'_, 't> {
     }
 
     fn date_dimension(&mut self) -> Model {
-        let file = &self.yaml.value;
-        for (key, there) in [
-            ("key", !file.key.is_empty()),
-            ("columns", !file.columns.is_empty()),
-            ("surrogate_key", file.surrogate_key.is_some()),
-            ("deletes", file.deletes.is_some()),
-            ("event_time", file.event_time.is_some()),
-            ("dimensions", file.dimensions.is_some()),
-            ("date_keys", file.date_keys.is_some()),
-            ("milestones", file.milestones.is_some()),
-            ("tests", file.tests.is_some()),
-        ] {
-            if there {
-                self.useless(key, "the date dimension is computed and takes nothing but its kind");
-            }
-        }
+        self.takes_only(&[], "the date dimension is computed and takes nothing but its kind");
         let columns = date_dimension_columns();
         let key = columns.first().map(|column| column.name.clone()).into_iter().collect();
         Model { name: self.name.clone(), kind: ModelKind::DateDimension, sql: None, source: None, key, columns }

@@ -9,21 +9,7 @@ use crate::sql_view;
 impl ModelCheck<'_, '_> {
     /// Checks a view against the models that it reads.
     pub(crate) fn view(mut self, sql: &SqlFile, models: &[Model]) -> Option<Model> {
-        let file = &self.yaml.value;
-        for (key, there) in [
-            ("key", !file.key.is_empty()),
-            ("columns", !file.columns.is_empty()),
-            ("surrogate_key", file.surrogate_key.is_some()),
-            ("deletes", file.deletes.is_some()),
-            ("event_time", file.event_time.is_some()),
-            ("dimensions", file.dimensions.is_some()),
-            ("date_keys", file.date_keys.is_some()),
-            ("milestones", file.milestones.is_some()),
-        ] {
-            if there {
-                self.useless(key, "a view is its query and nothing else");
-            }
-        }
+        self.takes_only(&[], "a view is its query and nothing else");
         let query = match sql_view::read(&sql.path.display().to_string(), &sql.text) {
             Ok(query) => query,
             Err(found) => {

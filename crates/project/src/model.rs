@@ -195,8 +195,8 @@ impl Model {
     }
 
     /// The curated table's columns in order, those that Weir adds included: what a change set and the
-    /// warehouse hold. Never NULL are surrogate keys, a fact's business
-    /// key, the interval and the flags; a dimension's business key is NULL in its unknown member.
+    /// warehouse hold. Never NULL are surrogate keys, a fact's business key, an aggregate's groups, the interval
+    /// and the flags; a dimension's business key is NULL in its unknown member.
     pub fn table_columns(&self) -> Vec<Column> {
         let fixed = |name: &str, kind: ColumnType, nullable: bool| Column {
             name: name.parse().expect("a fixed name is an identifier"),
@@ -204,6 +204,7 @@ impl Model {
             nullable,
         };
         let given = |name: &Identifier, kind: ColumnType, nullable: bool| Column { name: name.clone(), kind, nullable };
+        let keyed = |column: Column| Column { nullable: !self.key.contains(&column.name), ..column };
         let own = || self.columns.iter().map(|column| given(&column.name, column.kind, true));
         match &self.kind {
             ModelKind::Dimension { surrogate_key, deletes } => {
@@ -221,7 +222,6 @@ impl Model {
                 out
             }
             ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
-                let keyed = |column: Column| Column { nullable: !self.key.contains(&column.name), ..column };
                 let mut out: Vec<Column> = own().map(keyed).collect();
                 out.extend(dimensions.iter().map(|reference| given(&reference.key_column, ColumnType::BigInt, false)));
                 out.extend(date_keys.iter().map(|key| given(&key.key_column, ColumnType::Int, false)));
@@ -234,10 +234,7 @@ impl Model {
             }
             // The warehouse says of what types a query's columns are.
             ModelKind::View { .. } => Vec::new(),
-            ModelKind::Aggregate { measures, .. } => {
-                let sum = |name: &Identifier| measures.iter().any(|m| m.column == *name && m.measure == Measure::Sum);
-                own().map(|column| Column { nullable: sum(&column.name), ..column }).collect()
-            }
+            ModelKind::Aggregate { .. } => own().map(keyed).collect(),
         }
     }
 }

@@ -81,10 +81,20 @@ pub(crate) struct Output {
 
 /// Reads a query and refuses what is not row-wise.
 pub(crate) fn read(file: &str, text: &str) -> Result<RowQuery, Vec<Problem>> {
+    read_select(file, text, Fault::SqlNotRowWise, |reader, select| reader.row_query(select))
+}
+
+/// Reads the one SELECT of a file by `query`; what that refuses is a `fault`.
+pub(crate) fn read_select<Q>(
+    file: &str,
+    text: &str,
+    fault: fn(String) -> Fault,
+    query: impl FnOnce(&mut Reader<'_>, &Select) -> Option<Q>,
+) -> Result<Q, Vec<Problem>> {
     let statement = parse(file, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader { file, text, fault: Fault::SqlNotRowWise, problems: Vec::new() };
-    let query = reader.statement(&statement);
-    match query {
+    let mut reader = Reader { file, text, fault, problems: Vec::new() };
+    let select = reader.only_a_select(&statement);
+    match select.and_then(|select| query(&mut reader, select)) {
         Some(query) if reader.problems.is_empty() => Ok(query),
         _ => Err(reader.problems),
     }
@@ -167,12 +177,7 @@ impl Reader<'_> {
         self.problems.push(Problem::new((self.fault)(what.into()), place));
     }
 
-    fn statement(&mut self, statement: &Statement) -> Option<RowQuery> {
-        let Statement::Query(query) = statement else {
-            self.refuse("a statement other than SELECT", self.place(statement));
-            return None;
-        };
-        let select = self.only_a_select(query)?;
+    fn row_query(&mut self, select: &Select) -> Option<RowQuery> {
         let Read { schema, table, alias, place: table_place } = self.only_one_table(select)?;
         let mut inputs = Vec::new();
         let qualifiers = [Some(table.clone()), alias];
@@ -188,7 +193,12 @@ impl Reader<'_> {
     }
 
     /// Names every clause of a query, so that a new one of the parser's cannot slip through.
-    pub(crate) fn only_a_select<'q>(&mut self, query: &'q Query) -> Option<&'q Select> {
+    fn only_a_select<'q>(&mut self, statement: &'q Statement) -> Option<&'q Select> {
+        let Statement::Query(query) = statement else {
+            self.refuse("a statement other than SELECT", self.place(statement));
+            return None;
+        };
+        let query: &Query = query;
         let whole = self.place(query);
         let Query {
             with,

@@ -7,8 +7,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    JoinConstraint, JoinOperator, Select, SelectItem, Statement, TableWithJoins, Value, ValueWithSpan,
-    visit_expressions,
+    JoinConstraint, JoinOperator, Select, SelectItem, TableWithJoins, Value, ValueWithSpan, visit_expressions,
 };
 
 use crate::error::{Fault, Place, Problem};
@@ -91,20 +90,10 @@ pub(crate) enum Gives {
 
 /// Reads a query and refuses what cannot be kept up.
 pub(crate) fn read(file: &str, text: &str) -> Result<AggregateQuery, Vec<Problem>> {
-    let statement = sql::parse(file, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader { file, text, fault: Fault::NotKeptUp, problems: Vec::new() };
-    match aggregate(&mut reader, &statement) {
-        Some(query) if reader.problems.is_empty() => Ok(query),
-        _ => Err(reader.problems),
-    }
+    sql::read_select(file, text, Fault::NotKeptUp, aggregate)
 }
 
-fn aggregate(reader: &mut Reader<'_>, statement: &Statement) -> Option<AggregateQuery> {
-    let Statement::Query(query) = statement else {
-        reader.refuse("a statement other than SELECT", reader.place(statement));
-        return None;
-    };
-    let select = reader.only_a_select(query)?;
+fn aggregate(reader: &mut Reader<'_>, select: &Select) -> Option<AggregateQuery> {
     reader.clauses(select, &["GROUP BY"]);
     let (fact, joins) = tables(reader, select)?;
     let qualifiers: Vec<Option<String>> =

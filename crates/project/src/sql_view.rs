@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Function, JoinConstraint, JoinOperator, SelectItem, Statement, visit_expressions};
+use sqlparser::ast::{Expr, Function, JoinConstraint, JoinOperator, Select, SelectItem, visit_expressions};
 
 use crate::error::{Fault, Problem, suggest};
 use crate::sql::{self, FUNCTIONS, Read, Reader, bare, folded, name_parts};
@@ -21,20 +21,10 @@ pub(crate) struct ViewQuery {
 
 /// Reads a query and refuses what cannot be checked without a warehouse.
 pub(crate) fn read(file: &str, text: &str) -> Result<ViewQuery, Vec<Problem>> {
-    let statement = sql::parse(file, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader { file, text, fault: Fault::BadView, problems: Vec::new() };
-    match view(&mut reader, &statement) {
-        Some(query) if reader.problems.is_empty() => Ok(query),
-        _ => Err(reader.problems),
-    }
+    sql::read_select(file, text, Fault::BadView, view)
 }
 
-fn view(reader: &mut Reader<'_>, statement: &Statement) -> Option<ViewQuery> {
-    let Statement::Query(query) = statement else {
-        reader.refuse("a statement other than SELECT", reader.place(statement));
-        return None;
-    };
-    let select = reader.only_a_select(query)?;
+fn view(reader: &mut Reader<'_>, select: &Select) -> Option<ViewQuery> {
     reader.clauses(select, &["GROUP BY", "HAVING", "DISTINCT"]);
     let mut reads = Vec::new();
     let mut conditions = Vec::new();

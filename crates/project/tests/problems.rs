@@ -534,3 +534,14 @@ fn a_view_is_held_to_the_models_that_it_reads() {
         }
     }
 }
+
+#[test]
+fn a_view_has_no_table_that_unit_tests_could_expect_rows_of() {
+    let pipeline = pipeline();
+    pipeline.write("models/curated/view_books.sql", "SELECT b.isbn FROM curated.dim_book AS b");
+    pipeline.write("models/curated/view_books.yaml", "kind: view\n");
+    assert_eq!(pipeline.problems(), "");
+    let tests = "kind: view\ntests:\n  - {name: nothing, given: {}, expect: []}\n";
+    pipeline.write("models/curated/view_books.yaml", tests);
+    assert!(pipeline.problems().contains("a view is its query and nothing else"), "{}", pipeline.problems());
+}
