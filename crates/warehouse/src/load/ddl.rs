@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Ident, ObjectNamePart, visit_relations_mut};
 use sqlparser::dialect::RedshiftSqlDialect;
 use sqlparser::parser::Parser;
-use weir_core::name::Identifier;
-use weir_project::{Deletes, Model, ModelKind, Project};
+use weir_project::{Model, ModelKind, Project};
 
 use crate::script::{ident, list, qualified, redshift_type};
 
@@ -23,37 +22,12 @@ pub struct Column {
 
 /// Columns of a curated table, in the order in which its change sets hold them.
 pub fn columns(model: &Model) -> Vec<Column> {
-    let own = model.columns.iter().map(|column| Column {
+    let declared = |column: weir_core::column::Column| Column {
         name: column.name.to_string(),
         kind: redshift_type(column.kind),
-        required: false,
-    });
-    let fixed = |name: &str, kind: &str| Column { name: name.into(), kind: kind.into(), required: true };
-    let named =
-        |name: &Identifier, kind: &str, required| Column { name: name.to_string(), kind: kind.into(), required };
-    match &model.kind {
-        ModelKind::Dimension { surrogate_key, deletes } => {
-            let mut columns = vec![named(surrogate_key, "BIGINT", true)];
-            columns.extend(own);
-            columns.push(fixed("effective_from", "TIMESTAMP"));
-            columns.push(fixed("effective_to", "TIMESTAMP"));
-            columns.push(fixed("is_current", "BOOLEAN"));
-            columns.push(fixed("is_inferred", "BOOLEAN"));
-            if *deletes == Deletes::Mark {
-                columns.push(fixed("is_deleted", "BOOLEAN"));
-            }
-            columns
-        }
-        ModelKind::Fact { dimensions, date_keys, milestones, .. } => {
-            let mut columns: Vec<Column> = own.collect();
-            columns.extend(dimensions.iter().map(|reference| named(&reference.key_column, "BIGINT", true)));
-            columns.extend(date_keys.iter().map(|key| named(&key.key_column, "INTEGER", true)));
-            columns.extend(milestones.iter().map(|milestone| named(&milestone.column, "TIMESTAMP", false)));
-            columns.push(Column { required: false, ..fixed("event_time", "TIMESTAMP") });
-            columns
-        }
-        ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => own.collect(),
-    }
+        required: !column.nullable,
+    };
+    model.table_columns().into_iter().map(declared).collect()
 }
 
 /// Columns by which a change set and the table hold one row each.
@@ -115,8 +89,7 @@ fn tables(model: &Model) -> String {
     let line = |column: &Column, required: bool| {
         format!("    {} {}{}", ident(&column.name), column.kind, if required { " NOT NULL" } else { "" })
     };
-    let table: Vec<String> =
-        columns.iter().map(|column| line(column, column.required || is_key(model, &key, &column.name))).collect();
+    let table: Vec<String> = columns.iter().map(|column| line(column, column.required)).collect();
     let load: Vec<String> = columns.iter().map(|column| line(column, false)).collect();
     let first = key.first().map(|key| ident(key)).unwrap_or_default();
     // A merge joins on the key, so both tables are spread by it; a small dimension of dates is everywhere.
@@ -143,9 +116,4 @@ CREATE TABLE IF NOT EXISTS {} (
         qualified("staging", &format!("load_{name}")),
         load.join(",\n"),
     )
-}
-
-/// The unknown member of a dimension has no business key, so only its surrogate key is required.
-fn is_key(model: &Model, key: &[String], column: &str) -> bool {
-    !matches!(model.kind, ModelKind::DateDimension) && key.iter().any(|key| key == column) || column == "date_key"
 }
