@@ -11,7 +11,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::zone::Zone;
 use weir_curated::layout::load_key;
-use weir_lake::{Lake, Table};
+use weir_lake::Lake;
 use weir_project::Project;
 use weir_staging::Stager;
 use weir_staging::run::reader;
@@ -141,15 +141,14 @@ async fn compare(
     let (zone, name) = (what.zone, what.table);
     let (found, wanted) = (lake.table(zone, name).await?, replay.table(zone, name).await?);
     let columns = match (&wanted, &found) {
-        (Some(table), _) | (None, Some(table)) => own_columns(table),
+        (Some(table), _) | (None, Some(table)) => table.column_names(),
         (None, None) => return Ok(None),
     };
     if let (Some(found), Some(_)) = (&found, &wanted)
-        && own_columns(found).iter().collect::<BTreeSet<_>>() != columns.iter().collect::<BTreeSet<_>>()
+        && found.column_names().into_iter().collect::<BTreeSet<_>>() != columns.iter().copied().collect()
     {
         return Err(unreadable(zone.folder(), name, "its columns are not those of its replay").into());
     }
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let at = |names: &[String]| names.iter().filter_map(|name| columns.iter().position(|c| c == name)).collect();
     let (by, shown): (Vec<usize>, Vec<usize>) = (at(what.by), at(what.shown));
     let mut line = Line {
@@ -225,8 +224,4 @@ async fn compare(
     }
     line.keys = keys.into_iter().collect();
     Ok(Some(line))
-}
-
-fn own_columns(table: &Table) -> Vec<String> {
-    table.schema().fields().iter().map(|field| field.name().clone()).collect()
 }

@@ -88,12 +88,7 @@ impl Zones<'_> {
         after: i64,
     ) -> Result<Vec<Located>, Diagnosed> {
         let Some(table) = self.lake.table(Zone::Staging, key.table.name.as_str()).await? else { return Ok(vec![]) };
-        let mut files = in_hours(&table, known);
-        for (_, file) in table.files_added(after, table.version()).await? {
-            if !files.iter().any(|known| known.path == file.path) {
-                files.push(file);
-            }
-        }
+        let mut files = in_hours_or_since(&table, known, after).await?;
         files.retain(|file| may_hold(file, key));
         self.locate(&table, &files, None, |batch| rows_with(batch, key)).await
     }
@@ -109,18 +104,28 @@ impl Zones<'_> {
     pub async fn landed(&mut self, key: &Key<'_>, known: &[(Vec<u8>, i64)]) -> Result<Vec<Located>, Diagnosed> {
         let name = key.table.name.as_str();
         let Some(table) = self.lake.table(Zone::Landing, name).await? else { return Ok(vec![]) };
-        let mut files = in_hours(&table, known);
         let staging = self.lake.table(Zone::Staging, name).await?;
         let taken = staging.and_then(|staging| staging.position(&weir_staging::run::reader(&table))).unwrap_or(-1);
-        for (_, file) in table.files_added(taken, table.version()).await? {
-            if !files.iter().any(|known| known.path == file.path) {
-                files.push(file);
-            }
-        }
-        let columns = table.schema().fields().iter().map(|field| field.name().as_str());
-        let columns: Vec<&str> = columns.filter(|name| !["source", "ts_ms"].contains(name)).collect();
+        let files = in_hours_or_since(&table, known, taken).await?;
+        let mut columns = table.column_names();
+        columns.retain(|name| !["source", "ts_ms"].contains(name));
         self.locate(&table, &files, Some(&columns), |batch| landed_with(batch, key)).await
     }
+}
+
+/// Files where these changes may be, and all that came since a version.
+async fn in_hours_or_since(
+    table: &Table,
+    known: &[(Vec<u8>, i64)],
+    after: i64,
+) -> Result<Vec<DataFile>, weir_lake::LakeError> {
+    let mut files = in_hours(table, known);
+    for (_, file) in table.files_added(after, table.version()).await? {
+        if !files.iter().any(|known| known.path == file.path) {
+            files.push(file);
+        }
+    }
+    Ok(files)
 }
 
 /// Files of the hours of these changes whose order keys may be theirs.

@@ -20,13 +20,8 @@ pub(super) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// From `VALUE ..` in key order, or `column=value,..` in any.
-    pub fn parse(
-        project: &'a Project,
-        lineage: &Lineage<'_>,
-        model: &'a Model,
-        given: &[String],
-    ) -> Result<Self, OperateError> {
+    /// The texts of a key in key order: `given` are they, or `column=value,..` in any order.
+    pub fn texts(model: &Model, given: &[String]) -> Result<Vec<String>, OperateError> {
         let names: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
         let bad = |reason: String| OperateError::BadKey { table: model.name.to_string(), reason };
         let named = |text: &str| text.split_once('=').is_some_and(|(name, _)| names.contains(&name.trim()));
@@ -45,7 +40,7 @@ impl<'a> Key<'a> {
             let columns = names.join(", ");
             return Err(bad(format!("its key is ({columns}), and {} values are given", values.len())));
         }
-        Self::of(project, lineage, model, &values)
+        Ok(values)
     }
 
     /// From texts in key order.

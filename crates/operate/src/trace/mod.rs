@@ -64,13 +64,10 @@ pub async fn trace(
     let zones = Zones { lake, read: BTreeMap::new() };
     let mut trace = Trace { project, lineage, zones, facts, there: HashMap::new() };
     let texts = match wanted {
-        Wanted::Key(texts) => texts.clone(),
+        Wanted::Key(given) => Key::texts(model, given)?,
         Wanted::Surrogate(surrogate) => trace.key_of(model, *surrogate).await?,
     };
-    let key = match wanted {
-        Wanted::Key(_) => Key::parse(project, &trace.lineage, model, &texts)?,
-        Wanted::Surrogate(_) => Key::of(project, &trace.lineage, model, &texts)?,
-    };
+    let key = Key::of(project, &trace.lineage, model, &texts)?;
     let mut passport = match model.kind {
         ModelKind::Fact { .. } => trace.fact(&key).await?,
         _ => trace.member(&key, true).await?,
