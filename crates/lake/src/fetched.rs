@@ -89,6 +89,11 @@ impl Fetched {
         self.read(&wanted, rows).map_err(|e| LakeError::file(&self.path, e))
     }
 
+    /// All columns of the table, as [`Fetched::decode`].
+    pub fn decode_all(&self, rows: Option<&[u32]>) -> Result<RecordBatch, LakeError> {
+        self.read(&self.schema, rows).map_err(|e| LakeError::file(&self.path, e))
+    }
+
     fn read(&self, wanted: &SchemaRef, rows: Option<&[u32]>) -> Result<RecordBatch, ParquetError> {
         let total = usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default();
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());

@@ -8,6 +8,7 @@ use deltalake::kernel::{Add, Remove};
 use weir_core::value::Value;
 use weir_core::zone::Hour;
 
+use crate::identity::hex;
 use crate::stats::Sought;
 
 /// How a table's files are spread over folders; fixed when the table is made.
@@ -133,11 +134,19 @@ impl DataFile {
         }
     }
 
+    /// The greatest order key inside; none where the file's writer said nothing.
+    pub fn max_order_key(&self) -> Option<Vec<u8>> {
+        self.order_key(crate::MAX_ORDER_KEY)
+    }
+
+    fn order_key(&self, tag: &str) -> Option<Vec<u8>> {
+        self.tag(tag).and_then(unhex)
+    }
+
     /// Whether one of these order keys (bytes, sorted) lies between the file's smallest and largest.
     /// True where the file's writer said nothing.
     pub fn may_hold_any(&self, sorted: &[&[u8]]) -> bool {
-        let bytes = |name: &str| self.tag(name).and_then(unhex);
-        let (Some(low), Some(high)) = (bytes(crate::MIN_ORDER_KEY), bytes(crate::MAX_ORDER_KEY)) else { return true };
+        let (Some(low), Some(high)) = (self.order_key(crate::MIN_ORDER_KEY), self.max_order_key()) else { return true };
         let at = sorted.partition_point(|key| *key < low.as_slice());
         sorted.get(at).is_some_and(|key| *key <= high.as_slice())
     }
@@ -192,6 +201,11 @@ impl DataFile {
             ..Remove::default()
         }
     }
+}
+
+/// Tags of a file whose order keys lie in `[low, high]`.
+pub fn order_key_tags(low: &[u8], high: &[u8]) -> BTreeMap<String, String> {
+    [(crate::MIN_ORDER_KEY, low), (crate::MAX_ORDER_KEY, high)].map(|(name, key)| (name.to_owned(), hex(key))).into()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

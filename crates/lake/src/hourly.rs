@@ -8,9 +8,8 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use weir_core::zone::Hour;
 
-use crate::file::{NewFile, Partition};
+use crate::file::{NewFile, Partition, order_key_tags};
 use crate::identity::hex;
-use crate::{MAX_ORDER_KEY, MIN_ORDER_KEY};
 
 /// The hour of each row, by its `_source_ts`.
 pub fn hours(batch: &RecordBatch) -> Result<Vec<Hour>, ArrowError> {
@@ -25,21 +24,27 @@ pub fn order_key_ranges(
     hours: &[Hour],
     rows: &[u32],
 ) -> Result<BTreeMap<Hour, (String, String)>, ArrowError> {
+    Ok(ranges(batch, hours, rows)?.into_iter().map(|(hour, (low, high))| (hour, (hex(low), hex(high)))).collect())
+}
+
+type Range<'a> = (&'a [u8], &'a [u8]);
+
+fn ranges<'a>(batch: &'a RecordBatch, hours: &[Hour], rows: &[u32]) -> Result<BTreeMap<Hour, Range<'a>>, ArrowError> {
     let keys = order_keys(batch)?;
-    let mut ranges: BTreeMap<Hour, (&[u8], &[u8])> = BTreeMap::new();
+    let mut ranges: BTreeMap<Hour, Range<'a>> = BTreeMap::new();
     for row in rows.iter().map(|row| *row as usize) {
         let key = keys.value(row);
         let range = ranges.entry(hours[row]).or_insert((key, key));
         range.0 = range.0.min(key);
         range.1 = range.1.max(key);
     }
-    Ok(ranges.into_iter().map(|(hour, (low, high))| (hour, (hex(low), hex(high)))).collect())
+    Ok(ranges)
 }
 
 /// These rows as one file per hour, hours in order, rows of an hour in the given order, tagged with
 /// their order keys.
 pub fn hour_files(batch: &RecordBatch, hours: &[Hour], mut rows: Vec<u32>) -> Result<Vec<NewFile>, ArrowError> {
-    let ranges = order_key_ranges(batch, hours, &rows)?;
+    let ranges = ranges(batch, hours, &rows)?;
     rows.sort_by_key(|row| hours[*row as usize]);
     let sorted_hours: Vec<Hour> = rows.iter().map(|row| hours[*row as usize]).collect();
     let sorted = take_record_batch(batch, &UInt32Array::from(rows))?;
@@ -49,7 +54,7 @@ pub fn hour_files(batch: &RecordBatch, hours: &[Hour], mut rows: Vec<u32>) -> Re
         files.push(NewFile {
             partition: Partition::Hour(hour),
             batches: vec![sorted.slice(from, chunk.len())],
-            tags: BTreeMap::from([(MIN_ORDER_KEY.to_owned(), low), (MAX_ORDER_KEY.to_owned(), high)]),
+            tags: order_key_tags(low, high),
         });
         from += chunk.len();
     }

@@ -44,7 +44,7 @@ mod traffic;
 pub use commit::Commit;
 pub use error::LakeError;
 pub use fetched::{Encoded, Fetched, Patch};
-pub use file::{DataFile, NewFile, Partition, Partitioning};
+pub use file::{DataFile, NewFile, Partition, Partitioning, order_key_tags};
 pub use hourly::{hour_files, hours, order_key_ranges};
 pub use identity::{envelope_keys, identities};
 pub use lake::{Lake, Options};

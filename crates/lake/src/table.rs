@@ -184,6 +184,11 @@ impl Table {
         &self.full_name
     }
 
+    /// Names of the table's own columns, in their order.
+    pub fn column_names(&self) -> Vec<&str> {
+        self.schema.fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
     /// The id that the table has for as long as it lives; another one after its folder was made anew.
     pub fn id(&self) -> &str {
         self.state.metadata().id()

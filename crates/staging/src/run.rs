@@ -229,7 +229,7 @@ impl Step<'_> {
 
     /// Types, repeats and rules of the rows of these files.
     async fn decide(&mut self, landing: &Table, files: &[DataFile]) -> Result<Decided, StagingError> {
-        let columns: Vec<&str> = landing.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        let columns = landing.column_names();
         let wanted: Vec<&str> = columns.into_iter().filter(|name| !["source", "ts_ms"].contains(name)).collect();
         let batches = landing.read_all(files, Some(&wanted)).await.map_err(self.failed())?;
         let landed = match batches.first() {
