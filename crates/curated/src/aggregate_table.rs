@@ -12,12 +12,10 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use futures::StreamExt;
-use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStoreExt};
 use weir_core::failpoint;
 use weir_core::name::ModelName;
 use weir_core::zone::Zone;
-use weir_lake::{Batches, Commit, DataFile, LakeError, Partition, Table};
+use weir_lake::{Batches, Commit, DataFile, Partition, Table};
 use weir_project::{AggregateJoin, Model, ModelKind};
 
 use crate::aggregate::{AggregateSpec, Groups, Sign, visible};
@@ -174,7 +172,7 @@ impl Since {
                 return Ok(None);
             };
             let found = Moves::new(old, table);
-            if !all_there(room, &found).await? {
+            if !found.gone.is_empty() && !found.old.is_whole().await? {
                 anew(model, "files of the versions that it was built from were vacuumed");
                 return Ok(None);
             }
@@ -183,18 +181,6 @@ impl Since {
         let fact = moves.remove(inputs.fact.name());
         Ok(fact.map(|fact| Self { fact, dimensions: moves }))
     }
-}
-
-async fn all_there(room: &Room, moves: &Moves) -> Result<bool, CuratedError> {
-    for file in &moves.gone {
-        let path = moves.old.path_of(file);
-        match room.lake.store().head(&Path::from(path.as_str())).await {
-            Ok(_) => {}
-            Err(StoreError::NotFound { .. }) => return Ok(false),
-            Err(source) => return Err(LakeError::Store { what: path, source: Box::new(source) }.into()),
-        }
-    }
-    Ok(true)
 }
 
 /// Values of an integer column.
@@ -479,7 +465,7 @@ async fn show(
         }
         _ => buckets.extend((0..room.buckets).map(Partition::Bucket)),
     }
-    let own: Vec<&str> = state.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let own = state.column_names();
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
     for partition in buckets {

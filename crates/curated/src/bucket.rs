@@ -86,7 +86,7 @@ impl Stored {
             }
             stored.origin.extend(rows.iter().map(|row| (stored.loaded.len(), *row)));
             let one = fetched.clone();
-            let part = move || Ok(one.decode(&names(one.schema()), (rows.len() < hashes.len()).then_some(&rows))?);
+            let part = move || Ok(one.decode_all((rows.len() < hashes.len()).then_some(&rows))?);
             parts.push(blocking(model, part).await?);
             stored.loaded.push(fetched);
         }
@@ -99,10 +99,6 @@ impl Stored {
     fn take(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {
         take_record_batch(&self.rows, &UInt32Array::from(rows.to_vec()))
     }
-}
-
-fn names(schema: &arrow::datatypes::Schema) -> Vec<&str> {
-    schema.fields().iter().map(|field| field.name().as_str()).collect()
 }
 
 /// What one bucket must become.
@@ -279,7 +275,7 @@ fn made(
         }
     }
     let arrow = of(&model.name);
-    let whole = fetched.decode(&names(fetched.schema()), None)?;
+    let whole = fetched.decode_all(None)?;
     let mut keep = vec![true; whole.num_rows()];
     rows.iter().chain(&edits.deleted).for_each(|at| keep[*at as usize] = false);
     let kept = filter_record_batch(&whole, &BooleanArray::from(keep)).map_err(arrow)?;

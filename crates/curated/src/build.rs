@@ -15,7 +15,7 @@ use crate::error::CuratedError;
 use crate::history::{self, Taken};
 use crate::index::{Index, Indexes};
 use crate::mention::{all_mentions, new_mentions};
-use crate::publish::publish;
+use crate::publish::{draft, publish};
 use crate::report::{BuildReport, TableReport};
 use crate::room::Room;
 use crate::{aggregate_table, committed, date_table, dimension_table, fact_table};
@@ -104,8 +104,13 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
         }
     }
 
-    committed::verify(room, &tables, &indexes).await?;
-    let published = publish(room, &tables).await?.map(|publication| publication.build);
+    let published = match draft(room, &tables).await? {
+        Some(draft) => {
+            committed::verify(room, &tables, &indexes, &draft).await?;
+            Some(publish(&room.lake, draft).await?)
+        }
+        None => None,
+    };
     let mut report = BuildReport { tables: Vec::new(), published };
     for model in room.models.iter() {
         let Some(mut table) = reports.remove(&model.name) else { continue };

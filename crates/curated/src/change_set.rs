@@ -1,13 +1,14 @@
 //! Change sets: the rows that a load must apply, in Parquet files of their own, written before the commit that
 //! they describe and named in it. A file that no commit names belongs to a build that was killed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 use weir_core::failpoint;
 use weir_core::publication::{ChangeSet, ChangeSetFile};
-use weir_lake::{CommitInfo, Lake};
+use weir_lake::{CommitInfo, Lake, Table};
 use weir_project::Model;
 
 use crate::error::{CuratedError, of};
@@ -63,6 +64,24 @@ impl Written {
             path: format!("curated/{table}/_delta_log/{:020}.json", commit.version),
             source: Box::new(source),
         })
+    }
+
+    /// What the commits of a table behind a version say.
+    pub async fn since(table: &Table, after: i64) -> Result<Vec<(CommitInfo, Self)>, CuratedError> {
+        let mut found = Vec::new();
+        for commit in table.commit_infos(after, table.version()).await? {
+            if let Some(written) = Self::of(table.name(), &commit)? {
+                found.push((commit, written));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every file that the commit needs beside the table's own.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let Self { upserts: _, deletes: _, files, moved, repointed } = self;
+        let change_set = files.iter().map(|file| file.path.as_str());
+        change_set.chain(moved.as_deref()).chain(repointed.as_deref())
     }
 
     /// As a publication lists it; none when there is nothing to load.
@@ -186,23 +205,55 @@ fn encoded(rows: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
 }
 
 /// The rows of a file that a commit names.
-pub(crate) async fn read_rows(lake: &Lake, path: &str) -> Result<Vec<RecordBatch>, CuratedError> {
+///
+/// With `columns`, these only, in the file's order.
+pub(crate) async fn read_rows(
+    lake: &Lake,
+    path: &str,
+    columns: Option<&[String]>,
+) -> Result<Vec<RecordBatch>, CuratedError> {
     let unreadable =
         |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
     let bytes = lake.get(path).await?.ok_or_else(|| unreadable("it is not there".into()))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-    reader.map_err(|e| unreadable(e.into()))?.map(|batch| batch.map_err(|e| unreadable(e.into()))).collect()
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| unreadable(e.into()))?;
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
+        builder = builder.with_projection(mask);
+    }
+    let reader = builder.build().map_err(|e| unreadable(e.into()))?;
+    reader.map(|batch| batch.map_err(|e| unreadable(e.into()))).collect()
 }
 
-/// The hashes in a file that [`Writer::moved`] wrote.
-pub(crate) async fn read_moved(lake: &Lake, path: &str) -> Result<Vec<u64>, CuratedError> {
-    let unreadable =
-        |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
-    let mut hashes = Vec::new();
-    for batch in read_rows(lake, path).await? {
-        let column = batch.column(0).as_primitive_opt::<Int64Type>();
-        let column = column.ok_or_else(|| unreadable("its column is of another type".into()))?;
-        hashes.extend((0..column.len()).map(|i| u64::from_ne_bytes(column.value(i).to_ne_bytes())));
+/// Hashes of the business keys of a dimension whose facts must be pointed anew since a version of it.
+pub(crate) async fn moved_since(dimension: &Table, after: i64) -> Result<HashSet<u64>, CuratedError> {
+    let mut hashes = HashSet::new();
+    for (_, written) in Written::since(dimension, after).await? {
+        let Some(path) = written.moved else { continue };
+        for batch in read_rows(dimension.lake(), &path, None).await? {
+            let column = batch.column(0).as_primitive_opt::<Int64Type>();
+            let column = column.ok_or_else(|| CuratedError::Unreadable {
+                path: path.clone(),
+                source: "its column is of another type".into(),
+            })?;
+            hashes.extend(column.values().iter().map(|hash| u64::from_ne_bytes(hash.to_ne_bytes())));
+        }
     }
     Ok(hashes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vacuum_is_told_every_file_that_a_commit_names() {
+        let file = |path: &str| ChangeSetFile { path: path.to_owned(), content_length: 1, rows: 1 };
+        let written = Written {
+            files: vec![file("a"), file("b")],
+            moved: Some("c".to_owned()),
+            repointed: Some("d".to_owned()),
+            ..Written::default()
+        };
+        assert_eq!(written.paths().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    }
 }

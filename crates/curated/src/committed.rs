@@ -9,38 +9,39 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::name::ModelName;
+use weir_core::publication::Publication;
 use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Sought, Table};
 use weir_project::{LateParent, Model, ModelKind};
 
-use crate::change_set::Written;
+use crate::change_set::read_rows;
 use crate::changes::encoded;
 use crate::error::{CuratedError, of};
 use crate::facts::{pointer_keys, spec};
 use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
-use crate::layout::{DIMENSION_TAIL, EVENT_TIME, load_key};
-use crate::publish::latest;
+use crate::layout::{CHANGE, DIMENSION_TAIL, EVENT_TIME, load_key};
 use crate::room::{KeySet, Room, named};
 use crate::scd::OPEN;
-use crate::table_diff::{by_name, change_set_rows};
+use crate::table_diff::by_name;
 
-/// Looks at every table that has something to publish.
+/// Looks at every table that has something in what is to be published.
 pub(crate) async fn verify(
     room: &Room,
     tables: &BTreeMap<ModelName, Table>,
     indexes: &Indexes,
+    draft: &Publication,
 ) -> Result<(), CuratedError> {
-    let last = latest(&room.lake).await?;
     for model in room.models.iter() {
-        let Some(table) = tables.get(&model.name) else { continue };
-        let before = last.iter().flat_map(|last| &last.tables).find(|before| before.table == model.name);
+        let published = draft.tables.iter().find(|published| published.table == model.name);
+        let Some((table, published)) = tables.get(&model.name).zip(published) else { continue };
         let mut changed = Changed::default();
-        for commit in table.commit_infos(before.map_or(-1, |before| before.version), table.version()).await? {
-            let Some(written) = Written::of(table.name(), &commit)? else { continue };
-            for file in &written.files {
-                let rows = change_set_rows(model, &file.path, table).await?;
+        let mut columns = load_key(model);
+        columns.extend(model.key.iter().map(ToString::to_string));
+        columns.push(CHANGE.to_owned());
+        for file in published.change_sets.iter().flat_map(|change_set| &change_set.files) {
+            for rows in read_rows(&room.lake, &file.path, Some(&columns)).await? {
                 changed.add(model, &rows, room.buckets).map_err(of(&model.name))?;
             }
         }

@@ -33,7 +33,7 @@ pub(crate) async fn build(
     let mut rewritten = Rewritten::default();
     if !stored.is_subset(&wanted) {
         rewritten.remove = table.files().cloned().collect();
-        for batch in table.read_all(&rewritten.remove, Some(&names(&table))).await? {
+        for batch in table.read_all(&rewritten.remove, Some(&table.column_names())).await? {
             let (kept, gone) = split(&batch, &wanted).map_err(of(&model.name))?;
             change_set.deletes(&gone).await?;
             if kept.num_rows() > 0 {
@@ -59,10 +59,6 @@ fn split(batch: &RecordBatch, wanted: &BTreeSet<i32>) -> Result<(RecordBatch, Re
     let years = years.ok_or_else(|| ArrowError::SchemaError("`year` is no integer".to_owned()))?;
     let keep: BooleanArray = years.iter().map(|year| Some(year.is_none_or(|year| wanted.contains(&year)))).collect();
     Ok((filter_record_batch(batch, &keep)?, filter_record_batch(batch, &not(&keep)?)?))
-}
-
-fn names(table: &Table) -> Vec<&str> {
-    table.schema().fields().iter().map(|field| field.name().as_str()).collect()
 }
 
 /// The years that the table has.

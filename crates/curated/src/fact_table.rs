@@ -13,7 +13,7 @@ use weir_lake::{DataFile, Partition, Table};
 use weir_project::Model;
 
 use crate::bucket::{Plan, Rewritten, Stored, rewrite};
-use crate::change_set::{Writer, Written, read_moved};
+use crate::change_set::{Writer, moved_since};
 use crate::changes::encoded;
 use crate::difference::{Difference, difference};
 use crate::error::{CuratedError, of};
@@ -44,7 +44,7 @@ pub(crate) async fn build(
     let input = of_curated(history.name());
     let after = table.position(&input).filter(|_| !stale);
     let mut touched = touched(model, history, after, room.buckets).await?;
-    let moved = moved_members(room, &spec, &table, indexes).await?;
+    let moved = moved_members(&spec, &table, indexes).await?;
     if after.is_some() && moved.iter().any(|(_, hashes)| !hashes.is_empty()) {
         touch_pointing(room, model, &table, &moved, indexes, &mut touched).await?;
     }
@@ -84,7 +84,6 @@ pub(crate) async fn build(
 
 /// For each pointer, the business keys (by hash) whose versions changed since this table was built.
 async fn moved_members(
-    room: &Room,
     spec: &FactSpec<'_>,
     table: &Table,
     indexes: &Indexes,
@@ -95,14 +94,7 @@ async fn moved_members(
         let Some(index) = indexes.get(&pointer.dimension) else { continue };
         let Some(after) = table.position(&of_curated(pointer.dimension.as_str())) else { continue };
         if !read.contains_key(&pointer.dimension) {
-            let dimension = index.table();
-            let mut hashes = HashSet::new();
-            for info in dimension.commit_infos(after, dimension.version()).await? {
-                if let Some(path) = Written::of(dimension.name(), &info)?.and_then(|written| written.moved) {
-                    hashes.extend(read_moved(&room.lake, &path).await?);
-                }
-            }
-            read.insert(&pointer.dimension, hashes);
+            read.insert(&pointer.dimension, moved_since(index.table(), after).await?);
         }
         all.push((i, read[&pointer.dimension].clone()));
     }

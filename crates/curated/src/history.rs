@@ -88,7 +88,7 @@ pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Re
     let remove: Vec<DataFile> = history.files().cloned().collect();
     let mut out = Spread::into(room, model, &history, Kind::History);
     if let Some(from) = from {
-        let mut kept = history.read(&remove, Some(&own_columns(&history)))?;
+        let mut kept = history.read(&remove, Some(&history.column_names()))?;
         while let Some(batch) = kept.next().await {
             let batch = batch?;
             out.take(only(&batch, |time| time < from).map_err(of(&model.name))?).await?;
@@ -143,10 +143,6 @@ fn only(batch: &RecordBatch, wanted: impl Fn(i64) -> bool) -> Result<RecordBatch
     filter_record_batch(batch, &keep)
 }
 
-fn own_columns(table: &Table) -> Vec<&str> {
-    table.schema().fields().iter().map(|field| field.name().as_str()).collect()
-}
-
 /// Moves a table's rows to today's buckets, in a commit that changes no row; nothing to do when they lie there.
 pub(crate) async fn rebucket(room: &Room, model: &Model, table: &mut Table) -> Result<(), CuratedError> {
     let files: Vec<DataFile> = table.files().cloned().collect();
@@ -162,7 +158,7 @@ pub(crate) async fn rebucket(room: &Room, model: &Model, table: &mut Table) -> R
         return Ok(());
     }
     let mut out = Spread::into(room, model, table, Kind::Table);
-    let mut rows = table.read(&files, Some(&own_columns(table)))?;
+    let mut rows = table.read(&files, Some(&table.column_names()))?;
     while let Some(batch) = rows.next().await {
         let batch = batch?;
         let parts = spread(model, &batch, room.buckets).map_err(of(&model.name))?;

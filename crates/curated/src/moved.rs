@@ -107,10 +107,10 @@ pub(crate) async fn append(room: &Room, model: &Model, table: &Table) -> Result<
     let input = of_curated(table.name());
     let after = log.as_ref().and_then(|log| log.position(&input)).unwrap_or(-1);
     let mut parts = Vec::new();
-    for info in table.commit_infos(after, table.version()).await? {
-        let Some(path) = Written::of(table.name(), &info)?.and_then(|written| written.repointed) else { continue };
+    for (info, written) in Written::since(table, after).await? {
+        let Some(path) = written.repointed else { continue };
         let millis = info.info.get("timestamp").and_then(serde_json::Value::as_i64).unwrap_or_default();
-        for rows in read_rows(&room.lake, &path).await? {
+        for rows in read_rows(&room.lake, &path, None).await? {
             let version = Int64Array::from_value(info.version, rows.num_rows());
             let at = TimestampMicrosecondArray::from_value(millis * 1_000, rows.num_rows()).with_timezone("UTC");
             let mut fields = vec![

@@ -17,7 +17,7 @@ use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::change::Op;
-use weir_lake::{DataFile, MAX_ORDER_KEY, MIN_ORDER_KEY, Sought, Table};
+use weir_lake::{DataFile, Sought, Table, order_key_tags};
 use weir_project::{Deletes, Model};
 
 use crate::changes::encoded;
@@ -42,13 +42,11 @@ const MOST_PARTS: u64 = 64;
 pub(crate) fn tags(rows: &RecordBatch) -> Result<BTreeMap<String, String>, ArrowError> {
     let marks = Marks::of(rows)?;
     let orders = || (0..rows.num_rows()).map(|row| marks.orders.value(row));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let size = |array: &ArrayRef| array.to_data().get_slice_memory_size().map(|bytes| bytes as u64);
     let memory = rows.columns().iter().map(size).sum::<Result<u64, _>>()?;
     let mut tags = BTreeMap::from([(MEMORY.to_owned(), memory.to_string())]);
     if let (Some(low), Some(high), Some(time)) = (orders().min(), orders().max(), marks.times.values().iter().max()) {
-        tags.insert(MIN_ORDER_KEY.to_owned(), hex(low));
-        tags.insert(MAX_ORDER_KEY.to_owned(), hex(high));
+        tags.extend(order_key_tags(low, high));
         tags.insert(MAX_TIME.to_owned(), time.to_string());
     }
     Ok(tags)
@@ -74,7 +72,7 @@ impl<'a> Marks<'a> {
 
 /// The newest order key and the latest commit time of a file; none where it does not say.
 fn end(file: &DataFile) -> Option<(Vec<u8>, i64)> {
-    Some((unhex(file.tag(MAX_ORDER_KEY)?)?, file.tag(MAX_TIME)?.parse().ok()?))
+    Some((file.max_order_key()?, file.tag(MAX_TIME)?.parse().ok()?))
 }
 
 /// In how many parts the keys of these history files must be worked on, so that the work takes no more than `memory`.
@@ -248,9 +246,4 @@ fn behind(fresh: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let behind = (0..orders.len()).map(|row| [&[1], orders.value(row)].concat());
     columns[at] = Arc::new(BinaryArray::from_iter_values(behind));
     RecordBatch::try_new(fresh.schema(), columns)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

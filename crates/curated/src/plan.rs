@@ -8,7 +8,7 @@ use weir_core::zone::Zone;
 use weir_lake::{DataFile, Lake, Partition, Table};
 use weir_project::{Graph, Model, ModelKind, Node, Project, Selection};
 
-use crate::change_set::{Written, read_moved};
+use crate::change_set::moved_since;
 use crate::error::CuratedError;
 use crate::key::{bucket, key_hashes};
 use crate::layout::{history_name, table_schema};
@@ -259,13 +259,7 @@ impl Look<'_> {
         for name in names {
             let Some(after) = table.position(&of_curated(name.as_str())) else { continue };
             let Some(dimension) = self.room.lake.table(Zone::Curated, name.as_str()).await? else { continue };
-            let mut keys: BTreeSet<u64> = BTreeSet::new();
-            for info in dimension.commit_infos(after, dimension.version()).await? {
-                if let Some(path) = Written::of(dimension.name(), &info)?.and_then(|written| written.moved) {
-                    keys.extend(read_moved(&self.room.lake, &path).await?);
-                }
-            }
-            let keys = keys.len() as u64;
+            let keys = moved_since(&dimension, after).await?.len() as u64;
             self.reasons.extend((keys > 0).then(|| Reason::Moved { dimension: name.clone(), keys }));
         }
         Ok(())

@@ -43,8 +43,8 @@ async fn newest(lake: &Lake) -> Result<u64, CuratedError> {
     Ok(files.iter().filter_map(|file| file.location.filename().and_then(number)).max().unwrap_or(0))
 }
 
-/// Publishes what the tables hold; none when nothing can be loaded that was not published before.
-pub(crate) async fn publish(
+/// What is to be published of the tables; none when nothing can be loaded that was not published before.
+pub(crate) async fn draft(
     room: &Room,
     tables: &BTreeMap<ModelName, Table>,
 ) -> Result<Option<Publication>, CuratedError> {
@@ -54,26 +54,28 @@ pub(crate) async fn publish(
         let Some(table) = tables.get(&model.name) else { continue };
         let before = last.iter().flat_map(|last| &last.tables).find(|before| before.table == model.name);
         let after = before.map_or(-1, |before| before.version);
-        let mut change_sets = Vec::new();
-        for info in table.commit_infos(after, table.version()).await? {
-            change_sets.extend(Written::of(table.name(), &info)?.and_then(|written| written.change_set(info.version)));
-        }
+        let written = Written::since(table, after).await?.into_iter();
+        let change_sets = written.filter_map(|(commit, written)| written.change_set(commit.version)).collect();
         let table = model.name.clone();
         published.push(PublishedTable { version: tables[&table].version(), table, key: load_key(model), change_sets });
     }
     if published.iter().all(|table| table.change_sets.is_empty()) {
         return Ok(None);
     }
-    let build = last.map_or(1, |last| last.build + 1);
-    let published_at = chrono::Utc::now().timestamp_micros();
-    let publication = Publication { build, published_at, tables: published };
+    Ok(Some(Publication { build: last.map_or(1, |last| last.build + 1), published_at: 0, tables: published }))
+}
+
+/// Publishes it now, under its number.
+pub(crate) async fn publish(lake: &Lake, draft: Publication) -> Result<u64, CuratedError> {
+    let publication = Publication { published_at: chrono::Utc::now().timestamp_micros(), ..draft };
+    let build = publication.build;
     let path = Publication::path(build);
     let text = serde_json::to_vec_pretty(&publication);
     let text = text.map_err(|source| CuratedError::Unreadable { path: path.clone(), source: Box::new(source) })?;
     failpoint::hit("curated.before_publish");
-    if !room.lake.put_if_absent(&path, text).await? {
+    if !lake.put_if_absent(&path, text).await? {
         return Err(CuratedError::PublishedElsewhere { build });
     }
     failpoint::hit("curated.published");
-    Ok(Some(publication))
+    Ok(build)
 }

@@ -365,7 +365,7 @@ pub(crate) type Files = BTreeMap<u16, Vec<DataFile>>;
 
 /// All rows of these files, with the table's own columns.
 pub(crate) async fn all_rows(model: &Model, table: &Table, files: &[DataFile]) -> Result<RecordBatch, CuratedError> {
-    let own: Vec<&str> = table.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let own = table.column_names();
     let found = table.read_all(files, Some(&own)).await?;
     concat_batches(table.schema(), &found).map_err(of(&model.name))
 }
@@ -398,8 +398,7 @@ pub(crate) async fn rows_of(
             let hashes = key_hashes(fetched.decode(&names, None)?.columns());
             let hit = (0u32..).zip(hashes).filter(|(_, hash)| touched.contains(*hash));
             let rows: Vec<u32> = hit.map(|(row, _)| row).collect();
-            let own: Vec<&str> = fetched.schema().fields().iter().map(|field| field.name().as_str()).collect();
-            Ok(if rows.is_empty() { None } else { Some(fetched.decode(&own, Some(&rows))?) })
+            Ok(if rows.is_empty() { None } else { Some(fetched.decode_all(Some(&rows))?) })
         });
         found.extend(rows.await?);
     }

@@ -8,16 +8,15 @@ use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::error::ArrowError;
 use futures::StreamExt;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use weir_core::name::ModelName;
 use weir_lake::{DataFile, Table};
 use weir_project::{Model, ModelKind};
 
-use crate::change_set::Written;
+use crate::change_set::{Written, read_rows};
 use crate::changes::encoded;
 use crate::error::{CuratedError, of};
 use crate::key::value_at;
-use crate::layout::{DIMENSION_TAIL, load_key};
+use crate::layout::{DIMENSION_TAIL, change_set_schema, load_key};
 use crate::room::{Room, named};
 
 /// Rows of each kind that are shown.
@@ -67,27 +66,16 @@ pub(crate) async fn diff(room: &Room, model: &Model, before: &Table, after: &Tab
         columns: BTreeMap::new(),
         samples: Vec::new(),
     };
-    for commit in after.commit_infos(before.version(), after.version()).await? {
-        let Some(written) = Written::of(after.name(), &commit)? else { continue };
+    for (_, written) in Written::since(after, before.version()).await? {
         for file in &written.files {
-            let rows = change_set_rows(model, &file.path, after).await?;
+            // In table order, with `_change` behind them.
+            let rows = read_rows(after.lake(), &file.path, None).await?;
+            let rows = concat_batches(&change_set_schema(after.schema()), &rows).map_err(of(&model.name))?;
             one_file(room, model, before, &rows, &mut found).await?;
         }
     }
     found.unchanged = before.rows().saturating_sub(found.removed + found.changed);
     Ok(found)
-}
-
-/// A change set's rows, in table order, with `_change` behind them.
-pub(crate) async fn change_set_rows(model: &Model, path: &str, table: &Table) -> Result<RecordBatch, CuratedError> {
-    let unreadable =
-        |source: Box<dyn std::error::Error + Send + Sync>| CuratedError::Unreadable { path: path.to_owned(), source };
-    let bytes = table.lake().get(path).await?.ok_or_else(|| unreadable("it is gone".into()))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-    let reader = reader.map_err(|e| unreadable(e.into()))?;
-    let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|e| unreadable(e.into()))?;
-    let schema = crate::layout::change_set_schema(table.schema());
-    concat_batches(&schema, &batches).map_err(of(&model.name))
 }
 
 async fn one_file(
@@ -110,7 +98,7 @@ async fn one_file(
         }
     }
     let files: Vec<DataFile> = before.files().cloned().collect();
-    let own: Vec<&str> = before.schema().fields().iter().map(|field| field.name().as_str()).collect();
+    let own = before.column_names();
     let mut stored = before.read(&files, Some(&own))?;
     while let Some(batch) = stored.next().await {
         let batch = batch?;

@@ -82,8 +82,7 @@ async fn change_sets(
     let mut named: HashSet<String> = HashSet::new();
     for commit in commits {
         if let Some(written) = Written::of(table.name(), commit)? {
-            named.extend(written.files.into_iter().map(|file| file.path));
-            named.extend(written.moved);
+            named.extend(written.paths().map(str::to_owned));
         }
     }
     let (mut files, mut bytes) = (0, 0);

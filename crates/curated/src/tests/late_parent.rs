@@ -10,6 +10,7 @@ use weir_core::value::{Row, Value};
 use weir_project::{LateParent, Model, ModelKind};
 
 use super::fixture::{Bench, any_changes, expected_of, models, name, project, shop, sources, visit};
+use super::run;
 use crate::build::build_in;
 use crate::check::check_in;
 use crate::room::Room;
@@ -27,10 +28,6 @@ fn models_with(of_fact: &BTreeMap<&str, LateParent>) -> Vec<Model> {
 
 fn star(models: &[Model], changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
     expected_of(models, &project, changes)
-}
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
 fn any_policy() -> impl Strategy<Value = LateParent> {
