@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::datatypes::Int64Type;
 use weir_lake::{DataFile, Encoded, Fetched, NewFile, Partition, Patch, Sought, Table};
 use weir_project::Model;
 
@@ -19,6 +20,7 @@ use crate::difference::Difference;
 use crate::error::{CuratedError, of};
 use crate::key::{complete, key_hashes, text_hash};
 use crate::room::{Room, Touched, blocking, named};
+use crate::layout::surrogate_column;
 
 /// How files are cut.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +45,10 @@ pub(crate) struct Stored {
     origin: Vec<(usize, u32)>,
     loaded: Vec<Arc<Fetched>>,
     others: Vec<DataFile>,
+    /// Those of `others` that by their statistics hold no touched key.
+    pub unseen: Vec<DataFile>,
+    /// Of a dimension: the surrogate keys of all rows of the files that were looked into.
+    pub surrogates: Vec<i64>,
 }
 
 impl Stored {
@@ -57,7 +63,7 @@ impl Stored {
         mut seen: impl FnMut(&[ArrayRef], &[u64]) -> Result<(), CuratedError>,
     ) -> Result<Self, CuratedError> {
         let rows = RecordBatch::new_empty(table.schema().clone());
-        let mut stored = Self { rows, origin: vec![], loaded: vec![], others: vec![] };
+        let mut stored = Self { rows, origin: vec![], loaded: vec![], others: vec![], unseen: vec![], surrogates: vec![] };
         let mut parts = Vec::new();
         let touched = Arc::new(touched.clone());
         let sought = keys.map(|keys| Sought::of(keys.iter().filter_map(|key| key.first())));
@@ -65,20 +71,24 @@ impl Stored {
             if let Some((sought, first)) = sought.as_ref().zip(model.key.first())
                 && !file.may_hold(first.as_str(), sought)
             {
+                stored.unseen.push(file.clone());
                 stored.others.push(file);
                 continue;
             }
             let fetched = Arc::new(table.fetch(&file).await?);
             let (owned, one, wanted) = (model.clone(), fetched.clone(), touched.clone());
-            let (keys, hashes, rows) = blocking(model, move || {
-                let names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
-                let keys = one.decode(&names, None)?.columns().to_vec();
+            let (keys, surrogates, hashes, rows) = blocking(model, move || {
+                let mut names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
+                names.extend(surrogate_column(&owned));
+                let mut keys = one.decode(&names, None)?.columns().to_vec();
+                let surrogates = keys.split_off(owned.key.len()).pop();
                 let hashes = key_hashes(&keys);
                 let hit = |(row, hash): &(u32, &u64)| wanted.contains(**hash) && complete(&keys, *row as usize);
                 let rows: Vec<u32> = (0u32..).zip(&hashes).filter(hit).map(|(row, _)| row).collect();
-                Ok((keys, hashes, rows))
+                Ok((keys, surrogates, hashes, rows))
             })
             .await?;
+            stored.surrogates.extend(surrogates.iter().flat_map(|keys| keys.as_primitive::<Int64Type>().values()));
             seen(&keys, &hashes)?;
             if rows.is_empty() {
                 stored.others.push(file);

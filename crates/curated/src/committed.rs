@@ -3,11 +3,14 @@
 //! changed by somebody else meanwhile, stops the publication and not a user's report.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_core::publication::Publication;
 use weir_core::surrogate::UNKNOWN;
@@ -22,7 +25,7 @@ use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{CHANGE, DIMENSION_TAIL, EVENT_TIME, load_key};
-use crate::room::{KeySet, Room, named};
+use crate::room::{AT_ONCE, KeySet, Room, blocking, named};
 use crate::scd::OPEN;
 use crate::table_diff::by_name;
 
@@ -46,12 +49,29 @@ pub(crate) async fn verify(
             }
         }
         let sought = changed.sought();
-        for (at, changed) in &changed.buckets {
-            let stored = stored(model, table, (*at, changed), &sought).await?;
-            judge(room, model, changed, &stored, indexes).await?;
+        let mut looks: Vec<BoxFuture<'_, Result<(), CuratedError>>> = Vec::new();
+        for (at, changed) in changed.buckets {
+            looks.push(look(room, model, table, indexes, &sought, (at, changed)).boxed());
+        }
+        let mut looking = futures::stream::iter(looks).buffered(AT_ONCE);
+        while let Some(bucket) = looking.next().await {
+            bucket?;
         }
     }
     Ok(())
+}
+
+async fn look(
+    room: &Room,
+    model: &Model,
+    table: &Table,
+    indexes: &Indexes,
+    sought: &Sought,
+    (at, changed): (u16, OfBucket),
+) -> Result<(), CuratedError> {
+    let changed = Arc::new(changed);
+    let stored = stored(model, table, (at, &changed), sought).await?;
+    judge(room, model, &changed, &stored, indexes).await
 }
 
 /// Changed rows whose key values are kept, to skip files by; where there are more, most files hold one anyway.
@@ -104,7 +124,7 @@ impl Changed {
 async fn stored(
     model: &Model,
     table: &Table,
-    (at, changed): (u16, &OfBucket),
+    (at, changed): (u16, &Arc<OfBucket>),
     sought: &Sought,
 ) -> Result<RecordBatch, CuratedError> {
     let mut names = load_key(model);
@@ -130,33 +150,42 @@ async fn stored(
     };
     let mut found = Vec::new();
     for file in table.files().filter(holds) {
-        for batch in table.read_all(std::slice::from_ref(file), Some(&names)).await? {
+        let batches = table.read_all(std::slice::from_ref(file), Some(&names)).await?;
+        let (owned, changed) = (model.clone(), changed.clone());
+        let work = move || {
             let keep = |batch: &RecordBatch| {
-                let hashes = key_hashes(&named(batch, model)?);
+                let hashes = key_hashes(&named(batch, &owned)?);
                 let keep = hashes.iter().map(|hash| Some(changed.keys.contains(hash))).collect();
                 filter_record_batch(batch, &keep)
             };
-            found.push(keep(&batch).map_err(of(&model.name))?);
-        }
+            batches.iter().map(keep).collect::<Result<Vec<_>, _>>().map_err(of(&owned.name))
+        };
+        found.extend(blocking(model, work).await?);
     }
     let fields = names.iter().filter_map(|name| table.schema().fields().find(name).map(|(_, field)| field.clone()));
-    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
     concat_batches(&schema, &found).map_err(of(&model.name))
 }
 
 async fn judge(
     room: &Room,
     model: &Model,
-    changed: &OfBucket,
+    changed: &Arc<OfBucket>,
     rows: &RecordBatch,
     indexes: &Indexes,
 ) -> Result<(), CuratedError> {
     let arrow = of(&model.name);
-    let mut broken = as_written(model, changed, rows).map_err(arrow)?;
-    match &model.kind {
-        ModelKind::Dimension { .. } => broken.extend(versions(model, rows).map_err(arrow)?),
-        ModelKind::Fact { .. } => broken.extend(pointers(room, model, rows, indexes).await?),
-        ModelKind::DateDimension | ModelKind::Aggregate { .. } | ModelKind::View { .. } => {}
+    let (owned, set, seen) = (model.clone(), changed.clone(), rows.clone());
+    let mut broken = blocking(model, move || {
+        let mut broken = as_written(&owned, &set, &seen).map_err(of(&owned.name))?;
+        if matches!(owned.kind, ModelKind::Dimension { .. }) {
+            broken.extend(versions(&owned, &seen).map_err(of(&owned.name))?);
+        }
+        Ok(broken)
+    })
+    .await?;
+    if matches!(model.kind, ModelKind::Fact { .. }) {
+        broken.extend(pointers(room, model, rows, indexes).await?);
     }
     let Some((_, first)) = broken.first().copied() else { return Ok(()) };
     let same: Vec<usize> = broken.iter().filter(|(_, rule)| *rule == first).map(|(row, _)| *row).collect();

@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Table};
-use weir_project::{Model, ModelKind};
+use weir_project::Model;
 
 use crate::bucket::{Plan, Rewritten, Stored, rewrite};
 use crate::change_set::Writer;
@@ -21,7 +21,7 @@ use crate::error::{CuratedError, of};
 use crate::facts::timelines;
 use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
-use crate::layout::DIMENSION_TAIL;
+use crate::layout::{DIMENSION_TAIL, surrogate_column};
 use crate::mention::{Keys, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
@@ -69,7 +69,6 @@ pub(crate) async fn build(
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
     let mut moved: Vec<u64> = Vec::new();
-    let mut fresh = KeySet::default();
     // Boxed one by one: a closure over them would not be `Send` for every lifetime.
     let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
     for bucket in buckets {
@@ -91,17 +90,11 @@ pub(crate) async fn build(
         for rows in &bucket.deletes {
             change_set.deletes(rows).await?;
         }
-        for surrogate in bucket.fresh {
-            if !fresh.insert(bits(surrogate)) {
-                return Err(CuratedError::Collision { model: model.name.clone(), key: surrogate.to_string() });
-            }
-        }
         moved.extend(bucket.moved);
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
     }
     drop(done);
-    refuse_collisions(model, &table, &fresh).await?;
     change_set.moved(&moved).await?;
     let positions = vec![(input, history.version())];
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
@@ -130,7 +123,6 @@ struct Done {
     upserts: Vec<RecordBatch>,
     deletes: Vec<RecordBatch>,
     moved: Vec<u64>,
-    fresh: Vec<i64>,
 }
 
 /// A bucket's next version, in as many parts of its keys as memory makes necessary.
@@ -157,7 +149,6 @@ async fn one_bucket(
         out.upserts.extend(next.upserts);
         out.deletes.extend(next.deletes);
         out.moved.extend(next.moved);
-        out.fresh.extend(next.fresh);
     }
     Ok(out)
 }
@@ -170,29 +161,22 @@ async fn part_of_bucket(
     mut plan: Plan,
     unknown: Option<RecordBatch>,
 ) -> Result<Done, CuratedError> {
-    let (owned, awaited) = (model.clone(), room.is_awaited(&model.name));
-    let (plan, moved, fresh) = blocking(model, move || {
-        let moved = moved(&owned, &plan, awaited).map_err(of(&owned.name))?;
-        let known: HashSet<i64> = surrogates(&plan.stored.rows).iter().copied().collect();
-        let mut fresh = Vec::new();
-        for row in &plan.difference.upserts {
-            let surrogate = surrogates(&plan.wanted)[*row as usize];
-            if !known.contains(&surrogate) {
-                fresh.push(surrogate);
-            }
-        }
+    refuse_collisions(model, table, &plan).await?;
+    let (owned, pointed, awaited) = (model.clone(), room.is_pointed_to(&model.name), room.is_awaited(&model.name));
+    let (plan, moved) = blocking(model, move || {
+        let moved = if pointed { moved(&owned, &plan, awaited).map_err(of(&owned.name))? } else { Vec::new() };
         if let Some(unknown) = unknown {
             let row = u32::try_from(plan.wanted.num_rows()).unwrap_or(u32::MAX);
             plan.wanted = concat_batches(&plan.wanted.schema(), [&plan.wanted, &unknown]).map_err(of(&owned.name))?;
             plan.difference.upserts.push(row);
         }
-        Ok((plan, moved, fresh))
+        Ok((plan, moved))
     })
     .await?;
     let upserts = vec![plan.upserts().map_err(of(&model.name))?];
     let deletes = vec![plan.deletes().map_err(of(&model.name))?];
     let rewritten = rewrite(room, model, table, partition, plan).await?;
-    Ok(Done { rewritten, upserts, deletes, moved, fresh })
+    Ok(Done { rewritten, upserts, deletes, moved })
 }
 
 /// Compares a whole bucket with its history; for a check, nothing is written.
@@ -358,19 +342,22 @@ fn bits(surrogate: i64) -> u64 {
     u64::from_ne_bytes(surrogate.to_ne_bytes())
 }
 
-/// New surrogate keys against all that stay: two keys with one hash must stop the build.
-async fn refuse_collisions(model: &Model, table: &Table, fresh: &KeySet) -> Result<(), CuratedError> {
-    let ModelKind::Dimension { surrogate_key, .. } = &model.kind else { return Ok(()) };
-    if fresh.is_empty() {
-        return Ok(());
-    }
-    let files: Vec<DataFile> = table.files().cloned().collect();
-    let mut stored = table.read(&files, Some(&[surrogate_key.as_str()]))?;
-    while let Some(batch) = stored.next().await {
-        let batch = batch?;
-        if let Some(twice) = surrogates(&batch).iter().find(|key| **key != UNKNOWN && fresh.contains(&bits(**key))) {
-            return Err(CuratedError::Collision { model: model.name.clone(), key: twice.to_string() });
-        }
+/// New surrogate keys against all of the bucket that stay: two keys with one hash must stop the build. Equal surrogate
+/// keys are in one bucket ([`weir_core::surrogate`]), so no other bucket has to be asked.
+async fn refuse_collisions(model: &Model, table: &Table, plan: &Plan) -> Result<(), CuratedError> {
+    let known: KeySet = surrogates(&plan.stored.rows).iter().copied().map(bits).collect();
+    let wanted = surrogates(&plan.wanted);
+    let upserts = plan.difference.upserts.iter().map(|row| bits(wanted[*row as usize]));
+    let fresh: KeySet = upserts.filter(|surrogate| !known.contains(surrogate)).collect();
+    let Some(column) = surrogate_column(model).filter(|_| !fresh.is_empty()) else { return Ok(()) };
+    let refuse = |stored: &[i64]| match stored.iter().find(|key| **key != UNKNOWN && fresh.contains(&bits(**key))) {
+        Some(twice) => Err(CuratedError::Collision { model: model.name.clone(), key: twice.to_string() }),
+        None => Ok(()),
+    };
+    refuse(&plan.stored.surrogates)?;
+    let mut unseen = table.read(&plan.stored.unseen, Some(&[column]))?;
+    while let Some(batch) = unseen.next().await {
+        refuse(surrogates(&batch?))?;
     }
     Ok(())
 }

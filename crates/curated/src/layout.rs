@@ -110,6 +110,14 @@ pub fn change_set_schema(table: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// The surrogate key of a dimension.
+pub fn surrogate_column(model: &Model) -> Option<&str> {
+    match &model.kind {
+        ModelKind::Dimension { surrogate_key, .. } => Some(surrogate_key.as_str()),
+        _ => None,
+    }
+}
+
 /// Columns of which a curated table, as loaded, has one row per value.
 pub fn load_key(model: &Model) -> Vec<String> {
     match &model.kind {

@@ -200,6 +200,13 @@ impl Room {
         self.models.iter().filter(|model| matches!(model.kind, ModelKind::Fact { .. }))
     }
 
+    /// Whether a fact points to this dimension.
+    pub fn is_pointed_to(&self, dimension: &ModelName) -> bool {
+        let points = |pointer: &DimensionRef| pointer.dimension == *dimension;
+        self.facts()
+            .any(|model| matches!(&model.kind, ModelKind::Fact { dimensions, .. } if dimensions.iter().any(points)))
+    }
+
     /// Whether a fact may point to the unknown member until a key of this dimension arrives.
     pub fn is_awaited(&self, dimension: &ModelName) -> bool {
         let waits =

@@ -209,6 +209,14 @@ impl LakeError {
         }
     }
 
+    /// The failure of reading a file that a log names: one that is not there is no fault of the store.
+    pub(crate) fn of_file(path: &str, source: object_store::Error) -> Self {
+        match source {
+            source @ object_store::Error::NotFound { .. } => Self::file(path, source),
+            source => Self::store(path, source),
+        }
+    }
+
     /// Sorts the Delta library's failure: a conflict and a full disk have codes of their own.
     pub(crate) fn delta(table: &str, base: i64, source: DeltaTableError) -> Self {
         let conflict = matches!(

@@ -1,11 +1,12 @@
 //! A data file in memory: fetched once, decoded as often as asked, and written anew with no more work than its
 //! rows have changed: a column chunk in which no value changes is copied as it is, compressed.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, Datum, RecordBatch};
+use arrow::array::{ArrayRef, Datum, RecordBatch, UInt32Array};
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{concat, concat_batches, interleave};
+use arrow::compute::{concat, concat_batches, interleave, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -15,6 +16,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::writer::SerializedRowGroupWriter;
+use weir_core::zone::Zone;
 
 use crate::encode;
 use crate::error::LakeError;
@@ -25,14 +27,23 @@ use crate::stats;
 use crate::table::Table;
 
 /// A data file in memory.
-#[derive(Clone)]
 pub struct Fetched {
     file: DataFile,
     path: String,
     bytes: Bytes,
     metadata: ArrowReaderMetadata,
+    zone: Zone,
     schema: SchemaRef,
+    /// Bytes of values up to which they are kept decoded: a patch then needs no second look at the file.
+    keep: u64,
+    /// All rows, once they were asked for and are not too many.
+    whole: OnceLock<RecordBatch>,
 }
+
+/// The most bytes of values of one file that are kept decoded, where memory allows.
+const KEPT: u64 = 16 << 20;
+/// Where one of so many rows is asked for, nearly every page is needed anyway.
+const MOST_PAGES: usize = 32;
 
 /// What changes in a file: rows at `rows` (growing) held `old` and hold `new` from now on; `added` follow them.
 /// Batches have the table's own columns.
@@ -60,7 +71,9 @@ impl Table {
         let path = self.path_of(file);
         let bytes = self.bytes_of(file).await?;
         let metadata = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(|e| LakeError::file(&path, e))?;
-        Ok(Fetched { file: file.clone(), path, bytes, metadata, schema: self.schema().clone() })
+        let (zone, schema) = (self.zone(), self.schema().clone());
+        let keep = KEPT.min(self.lake().memory() / 64);
+        Ok(Fetched { file: file.clone(), path, bytes, metadata, zone, schema, keep, whole: OnceLock::new() })
     }
 }
 
@@ -91,7 +104,28 @@ impl Fetched {
 
     /// All columns of the table, as [`Fetched::decode`].
     pub fn decode_all(&self, rows: Option<&[u32]>) -> Result<RecordBatch, LakeError> {
-        self.read(&self.schema, rows).map_err(|e| LakeError::file(&self.path, e))
+        self.all(rows).map_err(|e| LakeError::file(&self.path, e))
+    }
+
+    fn all(&self, rows: Option<&[u32]>) -> Result<RecordBatch, ParquetError> {
+        let groups = self.metadata.metadata().row_groups();
+        let size: i64 = groups.iter().map(|group| group.total_byte_size()).sum();
+        let large = size.unsigned_abs() > self.keep;
+        let few = rows.is_some_and(|rows| (rows.len() * MOST_PAGES) as u64 <= self.file.rows);
+        if self.whole.get().is_none() && (large || few) {
+            return self.read(&self.schema, rows);
+        }
+        let whole = match self.whole.get() {
+            Some(whole) => whole,
+            None => {
+                let read = self.read(&self.schema, None)?;
+                self.whole.get_or_init(|| read)
+            }
+        };
+        match rows {
+            Some(rows) => Ok(take_record_batch(whole, &UInt32Array::from(rows.to_vec()))?),
+            None => Ok(whole.clone()),
+        }
     }
 
     fn read(&self, wanted: &SchemaRef, rows: Option<&[u32]>) -> Result<RecordBatch, ParquetError> {
@@ -112,7 +146,10 @@ impl Fetched {
 
     fn spliced(&self, patch: &Patch<'_>) -> Result<Option<Encoded>, ParquetError> {
         let schema = normal(&self.schema);
-        let (mut writer, factory) = encode::writer(self.bytes.len() + self.bytes.len() / 4, schema.clone())?;
+        let capacity = self.bytes.len() + self.bytes.len() / 4;
+        let compression = encode::compression(self.zone, capacity);
+        let (mut writer, factory) =
+            encode::writer(compression, capacity, &[patch.new, patch.added], schema.clone())?;
         let before = self.metadata.metadata();
         if writer.schema_descr().columns() != before.file_metadata().schema_descr().columns() {
             return Ok(None);
@@ -128,7 +165,7 @@ impl Fetched {
                 match edits.changes(column)? {
                     false => out.append_column(&self.bytes, as_it_is(chunk, group.num_rows()))?,
                     true => {
-                        let values = edits.apply(&self.column(number, column)?, column)?;
+                        let values = edits.apply(&self.column(number, from..until, column)?, column)?;
                         put(&factory, &mut out, number, column, &schema, &values)?;
                     }
                 }
@@ -150,12 +187,14 @@ impl Fetched {
         Ok(Some(Encoded { bytes: std::mem::take(writer.inner_mut()), rows, stats }))
     }
 
-    /// One column of one row group.
-    fn column(&self, group: usize, column: usize) -> Result<ArrayRef, ParquetError> {
+    /// One column of one row group, which has these rows of the file.
+    fn column(&self, group: usize, rows: Range<usize>, column: usize) -> Result<ArrayRef, ParquetError> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole.column(column).slice(rows.start, rows.len()));
+        }
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-        let rows = usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or_default();
-        let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.max(1)).build()?;
+        let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.len().max(1)).build()?;
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
         let arrays: Vec<&dyn arrow::array::Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
         Ok(crate::schema::align(&concat(&arrays)?, self.schema.field(column).data_type())?)

@@ -21,6 +21,7 @@
 //! ```
 
 mod checkpoint;
+mod chunks;
 mod commit;
 mod encode;
 mod error;

@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use object_store::ObjectStoreExt;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 
 use crate::error::LakeError;
 use crate::file::{DataFile, Partition};
@@ -25,7 +26,7 @@ const BATCH_ROWS: usize = 64 * 1024;
 
 impl Table {
     /// Rows of these files, with these columns in this order (none: all, partition columns last).
-    /// A column that a file lacks is null; a file is held in memory whole while it is decoded.
+    /// A column that a file lacks is null. What the columns need of a file is held in memory while it is decoded.
     pub fn read(&self, files: &[DataFile], columns: Option<&[&str]>) -> Result<Batches, LakeError> {
         let full = self.full_schema();
         let wanted = match columns {
@@ -66,11 +67,11 @@ impl Table {
 
     async fn read_file(&self, file: &DataFile, wanted: SchemaRef) -> Result<Vec<RecordBatch>, LakeError> {
         let path = self.path_of(file);
-        let bytes = self.bytes_of(file).await?;
+        let (chunks, metadata) = self.chunks(file, |name| wanted.fields().find(name).is_some()).await?;
         let partition = file.partition;
         let names = self.partitioning().columns();
         let decoded = tokio::task::spawn_blocking(move || {
-            decode(ParquetRecordBatchReaderBuilder::try_new(bytes)?, &wanted, partition, names)
+            decode(ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, metadata), &wanted, partition, names)
         });
         match decoded.await {
             Ok(batches) => batches.map_err(|e| LakeError::file(path, e)),
@@ -80,20 +81,15 @@ impl Table {
 
     pub(crate) async fn bytes_of(&self, file: &DataFile) -> Result<Bytes, LakeError> {
         let path = self.path_of(file);
-        match self.store().get(&self.location(&file.path)).await {
-            Ok(found) => {
-                let bytes = found.bytes().await.map_err(|e| LakeError::store(&path, e))?;
-                self.counters.read(bytes.len() as u64, file.rows);
-                Ok(bytes)
-            }
-            Err(error @ object_store::Error::NotFound { .. }) => Err(LakeError::file(path, error)),
-            Err(error) => Err(LakeError::store(path, error)),
-        }
+        let found = self.store().get(&self.location(&file.path)).await.map_err(|e| LakeError::of_file(&path, e))?;
+        let bytes = found.bytes().await.map_err(|e| LakeError::store(&path, e))?;
+        self.counters.read(bytes.len() as u64, file.rows);
+        Ok(bytes)
     }
 }
 
-pub(crate) fn decode(
-    builder: ParquetRecordBatchReaderBuilder<Bytes>,
+pub(crate) fn decode<T: ChunkReader + 'static>(
+    builder: ParquetRecordBatchReaderBuilder<T>,
     wanted: &SchemaRef,
     partition: Partition,
     partition_columns: &[&str],

@@ -244,9 +244,10 @@ impl Table {
     /// Encodes and writes one file. It is no part of the table before a commit names it.
     pub async fn write_file(&self, file: NewFile) -> Result<DataFile, LakeError> {
         let what = self.full_name.clone();
+        let zone = self.zone;
         let encoded = tokio::task::spawn_blocking(move || {
             let rows = file.batches.iter().map(|batch| batch.num_rows() as u64).sum();
-            let (bytes, stats) = (encode::encode(&file.batches)?, stats::stats(&file.batches));
+            let (bytes, stats) = (encode::encode(zone, &file.batches)?, stats::stats(&file.batches));
             Ok::<_, parquet::errors::ParquetError>((Encoded { bytes, rows, stats }, file.partition, file.tags))
         });
         let (encoded, partition, tags) = match encoded.await {

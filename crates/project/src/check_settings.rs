@@ -37,7 +37,7 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
             max_rows: check.number("staging.max_rows", 1, 10_000_000),
             unavailable_value: check.text("staging.unavailable_value"),
         },
-        curated: Curated { buckets: check.number("curated.buckets", 1, 1024) },
+        curated: Curated { buckets: check.buckets() },
         warehouse: check.warehouse(),
     };
     if check.problems.is_empty() { Ok(settings) } else { Err(check.problems) }
@@ -117,6 +117,16 @@ impl Check<'_> {
             self.bad(path, format!("`{text}` is no whole number from {min} to {max}"), "write one");
             N::default()
         })
+    }
+
+    /// The buckets of a key are told by the low bits of its hash.
+    fn buckets(&mut self) -> u16 {
+        let buckets: u16 = self.number("curated.buckets", 1, 1024);
+        if buckets != 0 && !buckets.is_power_of_two() {
+            let near = buckets.next_power_of_two();
+            self.bad("curated.buckets", format!("`{buckets}` is no power of two"), &format!("write {near}"));
+        }
+        buckets
     }
 
     /// Optional, and only useful for something embedded.

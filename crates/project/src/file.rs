@@ -108,7 +108,7 @@ pub struct StagingFile {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "see `WeirFile`")]
 pub struct CuratedFile {
-    /// Key-hash buckets of each table, e.g. `16`. Fixed once a table exists.
+    /// Key-hash buckets of each table: a power of two up to 1024, e.g. `16`. Fixed once a table exists.
     #[schemars(range(min = 1, max = 1024))]
     pub buckets: Option<u16>,
 }
