@@ -3,8 +3,8 @@
 //! Inside a bucket the rows stand in the order of the key, in files of at most [`Cut::rows`]: a file whose
 //! statistics say that it holds no touched key is not read, so neighbouring keys cost their own files only.
 //! A file with changed rows is patched (crate `lake`): unchanged column chunks are copied as they are, new
-//! versions follow in a row group of their own. After some patches it is written anew in order, each file after
-//! another number of patches, so that no build has to do it for all.
+//! versions follow in a row group of their own. Once many rows were added it is written anew in order, not every
+//! file at the same time, so that no build has to do it for all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,22 +18,20 @@ use weir_project::Model;
 use crate::changes::encoded;
 use crate::difference::Difference;
 use crate::error::{CuratedError, of};
-use crate::key::{complete, key_hashes, text_hash};
-use crate::room::{Room, Touched, blocking, named};
+use crate::key::{complete, key_hashes};
 use crate::layout::surrogate_column;
+use crate::room::{Room, Touched, blocking, named};
 
 /// How files are cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
     /// Rows of a file that is written whole.
     pub rows: usize,
-    /// Row groups of a file before it is written anew: so many and up to as many more, by its name.
-    pub row_groups: u64,
 }
 
 impl Default for Cut {
     fn default() -> Self {
-        Self { rows: 16 * 1024, row_groups: 8 }
+        Self { rows: 16 * 1024 }
     }
 }
 
@@ -63,7 +61,8 @@ impl Stored {
         mut seen: impl FnMut(&[ArrayRef], &[u64]) -> Result<(), CuratedError>,
     ) -> Result<Self, CuratedError> {
         let rows = RecordBatch::new_empty(table.schema().clone());
-        let mut stored = Self { rows, origin: vec![], loaded: vec![], others: vec![], unseen: vec![], surrogates: vec![] };
+        let mut stored =
+            Self { rows, origin: vec![], loaded: vec![], others: vec![], unseen: vec![], surrogates: vec![] };
         let mut parts = Vec::new();
         let touched = Arc::new(touched.clone());
         let sought = keys.map(|keys| Sought::of(keys.iter().filter_map(|key| key.first())));
@@ -258,6 +257,7 @@ fn spread(
     }
     for edit in edits.values_mut() {
         edit.replaced.sort_unstable();
+        edit.deleted.sort_unstable();
     }
     Ok((edits, new_keys))
 }
@@ -275,11 +275,9 @@ fn made(
     edits: &Edits,
     [old, new, added]: [&RecordBatch; 3],
 ) -> Result<Made, CuratedError> {
-    let most = cut.row_groups + text_hash(&fetched.file().path) % cut.row_groups;
-    let long = fetched.file().rows + edits.added.len() as u64 > 2 * cut.rows as u64;
     let rows: Vec<u32> = edits.replaced.iter().map(|(at, ..)| *at).collect();
-    if edits.deleted.is_empty() && !long && (fetched.row_groups() as u64) < most {
-        let patch = Patch { rows: &rows, old, new, added };
+    if fetched.file().rows + edits.added.len() as u64 <= 2 * cut.rows as u64 {
+        let patch = Patch { rows: &rows, old, new, deleted: &edits.deleted, added };
         if let Some(encoded) = fetched.patched(&patch)? {
             return Ok(Made::Patched(encoded));
         }

@@ -45,7 +45,8 @@ fn properties<'a>(compression: Compression, like: impl IntoIterator<Item = &'a R
     if let Some(batch) = like.into_iter().max_by_key(|batch| batch.num_rows()) {
         for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
             if seldom_twice(column) {
-                properties = properties.set_column_dictionary_enabled(ColumnPath::from(vec![field.name().clone()]), false);
+                properties =
+                    properties.set_column_dictionary_enabled(ColumnPath::from(vec![field.name().clone()]), false);
             }
         }
     }

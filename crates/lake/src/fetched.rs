@@ -4,14 +4,14 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, Datum, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, Datum, RecordBatch, UInt32Array};
 use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{concat, concat_batches, interleave, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -45,7 +45,8 @@ const KEPT: u64 = 16 << 20;
 /// Where one of so many rows is asked for, nearly every page is needed anyway.
 const MOST_PAGES: usize = 32;
 
-/// What changes in a file: rows at `rows` (growing) held `old` and hold `new` from now on; `added` follow them.
+/// What changes in a file: rows at `rows` (growing) held `old` and hold `new` from now on, those at `deleted` go;
+/// `added` follow.
 /// Batches have the table's own columns.
 pub struct Patch<'a> {
     /// Positions in the file.
@@ -54,6 +55,8 @@ pub struct Patch<'a> {
     pub old: &'a RecordBatch,
     /// What is to be there.
     pub new: &'a RecordBatch,
+    /// Positions in the file, growing, none of them in `rows`.
+    pub deleted: &'a [u32],
     /// Rows behind the last.
     pub added: &'a RecordBatch,
 }
@@ -86,11 +89,6 @@ impl Fetched {
     /// The table's own columns.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
-    }
-
-    /// Row groups: every patch that adds rows adds one.
-    pub fn row_groups(&self) -> usize {
-        self.metadata.metadata().num_row_groups()
     }
 
     /// These columns, of all rows or of those at these growing positions. A column that the file lacks is null.
@@ -139,7 +137,8 @@ impl Fetched {
         Ok(concat_batches(wanted, &batches)?)
     }
 
-    /// The file with the patch; none where the table has got other columns since the file was written.
+    /// The file with the patch; none where all of it would have to be written anyway: the table has got other columns
+    /// since the file was written, or so many rows are added that it is time to put them in order.
     pub fn patched(&self, patch: &Patch<'_>) -> Result<Option<Encoded>, LakeError> {
         self.spliced(patch).map_err(|e| LakeError::file(&self.path, e))
     }
@@ -148,36 +147,43 @@ impl Fetched {
         let schema = normal(&self.schema);
         let capacity = self.bytes.len() + self.bytes.len() / 4;
         let compression = encode::compression(self.zone, capacity);
-        let (mut writer, factory) =
-            encode::writer(compression, capacity, &[patch.new, patch.added], schema.clone())?;
+        let like = [patch.new, patch.added];
+        let (mut writer, factory) = encode::writer(compression, capacity, &like, schema.clone())?;
         let before = self.metadata.metadata();
         if writer.schema_descr().columns() != before.file_metadata().schema_descr().columns() {
             return Ok(None);
         }
-        let mut from = 0;
-        let mut done = 0;
-        for (number, group) in before.row_groups().iter().enumerate() {
-            let until = from + usize::try_from(group.num_rows()).unwrap_or_default();
-            let here = patch.rows[done..].partition_point(|row| (*row as usize) < until);
-            let edits = Edits { from, first: done, rows: &patch.rows[done..done + here], patch };
+        let groups: Vec<Edits<'_>> = self.edits(patch);
+        let kept = self.kept(&groups, patch.added.num_rows());
+        if kept == 0 {
+            return Ok(None);
+        }
+        for edits in &groups[..kept] {
+            if edits.leaves() == 0 {
+                continue;
+            }
             let mut out = writer.next_row_group()?;
-            for (column, chunk) in group.columns().iter().enumerate() {
+            let mut encoders = factory.create_column_writers(edits.group)?.into_iter();
+            for (column, chunk) in before.row_group(edits.group).columns().iter().enumerate() {
+                // A table's own columns here are flat: one encoder each.
+                let Some(encoder) = encoders.next() else { break };
                 match edits.changes(column)? {
-                    false => out.append_column(&self.bytes, as_it_is(chunk, group.num_rows()))?,
-                    true => {
-                        let values = edits.apply(&self.column(number, from..until, column)?, column)?;
-                        put(&factory, &mut out, number, column, &schema, &values)?;
-                    }
+                    false => out.append_column(&self.bytes, as_it_is(chunk, edits.range.len()))?,
+                    true => put(encoder, &mut out, schema.field(column), &self.edited(edits, column)?)?,
                 }
             }
             out.close()?;
-            (from, done) = (until, done + here);
         }
-        if patch.added.num_rows() > 0 {
-            let number = before.num_row_groups();
+        let folded = groups[kept..].iter().map(Edits::leaves).sum::<usize>() + patch.added.num_rows();
+        if folded > 0 {
             let mut out = writer.next_row_group()?;
-            for (column, values) in patch.added.columns().iter().enumerate() {
-                put(&factory, &mut out, number, column, &schema, values)?;
+            let encoders = factory.create_column_writers(kept)?;
+            for ((column, added), encoder) in patch.added.columns().iter().enumerate().zip(encoders) {
+                let mut parts =
+                    groups[kept..].iter().map(|edits| self.edited(edits, column)).collect::<Result<Vec<_>, _>>()?;
+                parts.push(added.clone());
+                let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+                put(encoder, &mut out, schema.field(column), &concat(&parts)?)?;
             }
             out.close()?;
         }
@@ -187,6 +193,43 @@ impl Fetched {
         Ok(Some(Encoded { bytes: std::mem::take(writer.inner_mut()), rows, stats }))
     }
 
+    /// A patch by row groups.
+    fn edits<'a>(&self, patch: &'a Patch<'a>) -> Vec<Edits<'a>> {
+        let (mut from, mut replaced, mut deleted) = (0, 0, 0);
+        let mut edits = Vec::new();
+        for (group, metadata) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let until = from + usize::try_from(metadata.num_rows()).unwrap_or_default();
+            let up_to =
+                |rows: &[u32], first: usize| first + rows[first..].partition_point(|row| (*row as usize) < until);
+            let (r, d) = (up_to(patch.rows, replaced), up_to(patch.deleted, deleted));
+            let (rows, gone) = (&patch.rows[replaced..r], &patch.deleted[deleted..d]);
+            edits.push(Edits { group, range: from..until, first: replaced, rows, deleted: gone, patch });
+            (from, replaced, deleted) = (until, r, d);
+        }
+        edits
+    }
+
+    /// How many row groups stay; those behind them become one with the added rows. As in a size-tiered merge, one
+    /// that is not much larger than what follows it is taken along, so that there are never many and no row is
+    /// written again often. When the first is to be taken depends on the file, so that not all files are at once.
+    fn kept(&self, groups: &[Edits<'_>], added: usize) -> usize {
+        let (mut kept, mut behind) = (groups.len(), added);
+        let first = 1 + self.file.path.bytes().map(usize::from).sum::<usize>() % 3;
+        while let Some(last) = kept.checked_sub(1) {
+            let rows = groups[last].leaves();
+            if rows > behind * if last == 0 { first } else { 2 } {
+                break;
+            }
+            (kept, behind) = (last, behind + rows);
+        }
+        kept
+    }
+
+    /// A row group's column as it is to be.
+    fn edited(&self, edits: &Edits<'_>, column: usize) -> Result<ArrayRef, ParquetError> {
+        edits.apply(&self.column(edits.group, edits.range.clone(), column)?, column)
+    }
+
     /// One column of one row group, which has these rows of the file.
     fn column(&self, group: usize, rows: Range<usize>, column: usize) -> Result<ArrayRef, ParquetError> {
         if let Some(whole) = self.whole.get() {
@@ -194,7 +237,8 @@ impl Fetched {
         }
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-        let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.len().max(1)).build()?;
+        let reader =
+            builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.len().max(1)).build()?;
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
         let arrays: Vec<&dyn arrow::array::Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
         Ok(crate::schema::align(&concat(&arrays)?, self.schema.field(column).data_type())?)
@@ -203,18 +247,25 @@ impl Fetched {
 
 /// The part of a patch that lies in one row group.
 struct Edits<'a> {
-    /// The row group's first row.
-    from: usize,
-    /// The first edit's place in the patch.
+    group: usize,
+    /// The row group's rows of the file.
+    range: Range<usize>,
+    /// The first replaced row's place in the patch.
     first: usize,
     rows: &'a [u32],
+    deleted: &'a [u32],
     patch: &'a Patch<'a>,
 }
 
 impl Edits<'_> {
+    /// Rows that stay.
+    fn leaves(&self) -> usize {
+        self.range.len() - self.deleted.len()
+    }
+
     fn changes(&self, column: usize) -> Result<bool, ParquetError> {
-        if self.rows.is_empty() {
-            return Ok(false);
+        if !self.deleted.is_empty() || self.rows.is_empty() {
+            return Ok(!self.deleted.is_empty());
         }
         let part = |rows: &RecordBatch| rows.column(column).slice(self.first, self.rows.len());
         let (old, new) = (part(self.patch.old), part(self.patch.new));
@@ -222,18 +273,25 @@ impl Edits<'_> {
     }
 
     fn apply(&self, values: &ArrayRef, column: usize) -> Result<ArrayRef, ParquetError> {
-        let mut places: Vec<(usize, usize)> = (0..values.len()).map(|row| (0, row)).collect();
-        for (edit, row) in self.rows.iter().enumerate() {
-            places[*row as usize - self.from] = (1, self.first + edit);
+        if self.rows.is_empty() && self.deleted.is_empty() {
+            return Ok(values.clone());
         }
+        let mut places: Vec<Option<(usize, usize)>> = (0..values.len()).map(|row| Some((0, row))).collect();
+        for (edit, row) in self.rows.iter().enumerate() {
+            places[*row as usize - self.range.start] = Some((1, self.first + edit));
+        }
+        for row in self.deleted {
+            places[*row as usize - self.range.start] = None;
+        }
+        let places: Vec<(usize, usize)> = places.into_iter().flatten().collect();
         Ok(interleave(&[values.as_ref(), self.patch.new.column(column).as_ref()], &places)?)
     }
 }
 
-fn as_it_is(chunk: &ColumnChunkMetaData, rows: i64) -> ColumnCloseResult {
+fn as_it_is(chunk: &ColumnChunkMetaData, rows: usize) -> ColumnCloseResult {
     ColumnCloseResult {
         bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or_default(),
-        rows_written: u64::try_from(rows).unwrap_or_default(),
+        rows_written: rows as u64,
         metadata: chunk.clone(),
         bloom_filter: None,
         column_index: None,
@@ -242,17 +300,13 @@ fn as_it_is(chunk: &ColumnChunkMetaData, rows: i64) -> ColumnCloseResult {
 }
 
 fn put(
-    factory: &ArrowRowGroupWriterFactory,
+    mut encoder: ArrowColumnWriter,
     out: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-    group: usize,
-    column: usize,
-    schema: &SchemaRef,
+    field: &Field,
     values: &ArrayRef,
 ) -> Result<(), ParquetError> {
-    // A table's own columns here are flat: one leaf each.
-    let mut writer = factory.create_column_writers(group)?.swap_remove(column);
-    for leaf in compute_leaves(schema.field(column), values)? {
-        writer.write(&leaf)?;
+    for leaf in compute_leaves(field, values)? {
+        encoder.write(&leaf)?;
     }
-    writer.close()?.append_to_row_group(out)
+    encoder.close()?.append_to_row_group(out)
 }
