@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::Int64Type;
+use futures::StreamExt;
 use weir_lake::{DataFile, Encoded, Fetched, NewFile, Partition, Patch, Sought, Table};
 use weir_project::Model;
 
@@ -20,7 +21,7 @@ use crate::difference::Difference;
 use crate::error::{CuratedError, of};
 use crate::key::{complete, key_hashes};
 use crate::layout::surrogate_column;
-use crate::room::{Room, Touched, blocking, named};
+use crate::room::{Room, Touched, blocking, fetched, named};
 
 /// How files are cut.
 #[derive(Debug, Clone, Copy)]
@@ -66,15 +67,15 @@ impl Stored {
         let mut parts = Vec::new();
         let touched = Arc::new(touched.clone());
         let sought = keys.map(|keys| Sought::of(keys.iter().filter_map(|key| key.first())));
-        for file in files {
-            if let Some((sought, first)) = sought.as_ref().zip(model.key.first())
-                && !file.may_hold(first.as_str(), sought)
-            {
-                stored.unseen.push(file.clone());
-                stored.others.push(file);
-                continue;
-            }
-            let fetched = Arc::new(table.fetch(&file).await?);
+        let may_hold = |file: &DataFile| {
+            sought.as_ref().zip(model.key.first()).is_none_or(|(sought, first)| file.may_hold(first.as_str(), sought))
+        };
+        let (files, unseen): (Vec<DataFile>, Vec<DataFile>) = files.into_iter().partition(may_hold);
+        stored.others.extend(unseen.iter().cloned());
+        stored.unseen = unseen;
+        let mut fetching = fetched(table, files);
+        while let Some(fetched) = fetching.next().await {
+            let fetched = Arc::new(fetched?);
             let (owned, one, wanted) = (model.clone(), fetched.clone(), touched.clone());
             let (keys, surrogates, hashes, rows) = blocking(model, move || {
                 let mut names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
@@ -90,7 +91,7 @@ impl Stored {
             stored.surrogates.extend(surrogates.iter().flat_map(|keys| keys.as_primitive::<Int64Type>().values()));
             seen(&keys, &hashes)?;
             if rows.is_empty() {
-                stored.others.push(file);
+                stored.others.push(fetched.file().clone());
                 continue;
             }
             stored.origin.extend(rows.iter().map(|row| (stored.loaded.len(), *row)));

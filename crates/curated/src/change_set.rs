@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowWriterOptions, compute_leaves};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -26,6 +29,8 @@ use crate::room::blocking;
 
 /// Bytes of rows of a change set that are held before a file is written, where memory allows.
 const FILE_BYTES: u64 = 64 << 20;
+/// Columns of a file that are encoded at the same time.
+const COLUMNS_AT_ONCE: usize = 4;
 /// The entry in a commit's info.
 const ENTRY: &str = "weir.curated";
 
@@ -171,15 +176,32 @@ impl Writer {
     }
 
     async fn put(&self, path: String, rows: Vec<RecordBatch>) -> Result<u64, CuratedError> {
-        let unwritable = |source: ParquetError, path: &str| CuratedError::Unreadable {
-            path: path.to_owned(),
-            source: Box::new(source),
-        };
-        let named = path.clone();
-        let bytes = blocking(&self.model, move || encoded(&rows).map_err(|e| unwritable(e, &named))).await?;
+        let bytes = self.encoded(&path, rows).await?;
         let length = bytes.len() as u64;
         self.lake.put(&path, bytes).await?;
         Ok(length)
+    }
+
+    /// The Parquet file with these rows: one row group, its columns encoded at the same time.
+    async fn encoded(&self, path: &str, rows: Vec<RecordBatch>) -> Result<Vec<u8>, CuratedError> {
+        let unwritable =
+            |source: ParquetError| CuratedError::Unreadable { path: path.to_owned(), source: Box::new(source) };
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
+        let schema = first.schema();
+        let (mut writer, encoders) = writer(schema.clone()).map_err(unwritable)?;
+        let mut columns: Vec<BoxFuture<'_, _>> = Vec::new();
+        for (at, encoder) in encoders.into_iter().enumerate() {
+            let arrays: Vec<ArrayRef> = rows.iter().map(|batch| batch.column(at).clone()).collect();
+            let field = schema.field(at).clone();
+            columns.push(blocking(&self.model, move || Ok(encode(encoder, &field, &arrays))).boxed());
+        }
+        let mut encoding = futures::stream::iter(columns).buffered(COLUMNS_AT_ONCE);
+        let mut group = writer.next_row_group().map_err(unwritable)?;
+        while let Some(chunk) = encoding.next().await {
+            chunk?.and_then(|chunk| chunk.append_to_row_group(&mut group)).map_err(unwritable)?;
+        }
+        group.close().map_err(unwritable)?;
+        writer.into_inner().map_err(unwritable)
     }
 
     /// All rows are in files.
@@ -190,18 +212,28 @@ impl Writer {
     }
 }
 
-fn encoded(rows: &[RecordBatch]) -> Result<Vec<u8>, ParquetError> {
-    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+/// A writer of one row group, and an encoder for each of its columns.
+fn writer(schema: SchemaRef) -> Result<(SerializedFileWriter<Vec<u8>>, Vec<ArrowColumnWriter>), ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_created_by("weir".to_owned())
         .build();
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), first.schema(), options)?;
-    for batch in rows {
-        writer.write(batch)?;
+    let (writer, factory) = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?.into_serialized_writer()?;
+    Ok((writer, factory.create_column_writers(0)?))
+}
+
+fn encode(
+    mut encoder: ArrowColumnWriter,
+    field: &Field,
+    arrays: &[ArrayRef],
+) -> Result<ArrowColumnChunk, ParquetError> {
+    for array in arrays {
+        for leaf in compute_leaves(field, array)? {
+            encoder.write(&leaf)?;
+        }
     }
-    writer.into_inner()
+    encoder.close()
 }
 
 /// The rows of a file that a commit names.

@@ -28,7 +28,8 @@ pub struct Changes {
     times: TimestampMicrosecondArray,
     keys: Rows,
     tracked: Option<Rows>,
-    content: Rows,
+    /// Of no use, and not made, where no identity is there twice.
+    content: Option<Rows>,
     order: Vec<u32>,
 }
 
@@ -48,20 +49,35 @@ impl Changes {
         let keys = encoded(&columns(history, &model.key_indexes()))?;
         let tracked = tracked_columns(model);
         let tracked = if tracked.is_empty() { None } else { Some(encoded(&columns(history, &tracked))?) };
-        let mut all: Vec<usize> = (0..model.columns.len()).collect();
-        all.extend(history.schema().index_of(UNAVAILABLE));
-        let content = encoded(&columns(history, &all))?;
         // A bucket is far below 4 billion rows: a batch of that size cannot be held.
         let mut order: Vec<u32> = (0..history.num_rows() as u32).collect();
         order.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
-        Ok(Self {
+        let mut changes = Self {
             ops,
             order_keys: named(ORDER_KEY)?.as_binary::<i32>().clone(),
             times: named(SOURCE_TS)?.as_primitive::<TimestampMicrosecondType>().clone(),
             keys,
             tracked,
-            content,
+            content: None,
             order,
+        };
+        if changes.has_repeats() {
+            let mut all: Vec<usize> = (0..model.columns.len()).collect();
+            all.extend(history.schema().index_of(UNAVAILABLE));
+            changes.content = Some(encoded(&columns(history, &all))?);
+        }
+        Ok(changes)
+    }
+
+    /// Whether a change of some key is there twice.
+    fn has_repeats(&self) -> bool {
+        let mut identities: Vec<(&[u8], u8)> = Vec::new();
+        self.groups().any(|group| {
+            identities.clear();
+            identities
+                .extend(group.iter().map(|row| (self.order_keys.value(*row as usize), self.ops[*row as usize].rank())));
+            identities.sort_unstable();
+            identities.windows(2).any(|pair| pair[0] == pair[1])
         })
     }
 
@@ -85,7 +101,7 @@ impl Changes {
                 op: self.ops[i],
                 source_ts: self.times.value(i),
                 tracked: self.tracked.as_ref().map_or(&[][..], |rows| rows.row(i).data()),
-                content: self.content.row(i).data(),
+                content: self.content.as_ref().map_or(&[][..], |rows| rows.row(i).data()),
                 row: *row,
             }
         }));

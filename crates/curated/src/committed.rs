@@ -25,7 +25,7 @@ use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{CHANGE, DIMENSION_TAIL, EVENT_TIME, load_key};
-use crate::room::{AT_ONCE, KeySet, Room, blocking, named};
+use crate::room::{KeySet, Room, blocking, named};
 use crate::scd::OPEN;
 use crate::table_diff::by_name;
 
@@ -53,7 +53,7 @@ pub(crate) async fn verify(
         for (at, changed) in changed.buckets {
             looks.push(look(room, model, table, indexes, &sought, (at, changed)).boxed());
         }
-        let mut looking = futures::stream::iter(looks).buffered(AT_ONCE);
+        let mut looking = futures::stream::iter(looks).buffered(room.at_once());
         while let Some(bucket) = looking.next().await {
             bucket?;
         }

@@ -25,7 +25,7 @@ use crate::layout::{DIMENSION_TAIL, surrogate_column};
 use crate::mention::{Keys, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
-use crate::room::{AT_ONCE, KeySet, Room, Touched, blocking, named, new_files, of_curated, rows_of};
+use crate::room::{KeySet, Room, Touched, blocking, named, new_files, of_curated, rows_of};
 use crate::table_commit::{Outcome, commit};
 
 /// What facts mention of a dimension.
@@ -81,7 +81,7 @@ pub(crate) async fn build(
         };
         jobs.push(one_bucket(room, model, histories, &table, job).boxed());
     }
-    let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
+    let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
         for rows in &bucket.upserts {

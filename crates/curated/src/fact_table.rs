@@ -25,7 +25,7 @@ use crate::key::{bucket, complete, key_hashes};
 use crate::moved;
 use crate::past;
 use crate::report::TableReport;
-use crate::room::{AT_ONCE, Room, Touched, blocking, named, of_curated, rows_of, touched};
+use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
 use crate::table_commit::{Outcome, commit};
 
 /// Builds a fact table.
@@ -56,7 +56,7 @@ pub(crate) async fn build(
     for (bucket, touched) in touched {
         jobs.push(one_bucket(room, model, history, indexes, &table, (bucket, touched)).boxed());
     }
-    let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
+    let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
         for rows in &bucket.upserts {

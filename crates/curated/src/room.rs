@@ -9,9 +9,11 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_core::zone::Zone;
-use weir_lake::{DataFile, Lake, Partition, Partitioning, Sought, Table};
+use weir_lake::{DataFile, Fetched, Lake, Partition, Partitioning, Sought, Table};
 use weir_project::{DimensionRef, LateParent, Model, ModelKind, Project, Selection};
 
 use crate::aggregate::AggregateSpec;
@@ -47,8 +49,8 @@ pub(crate) struct Room {
     restated: Arc<BTreeSet<ModelName>>,
 }
 
-/// Buckets that are computed at the same time.
-pub(crate) const AT_ONCE: usize = 2;
+/// Files of a bucket that are fetched ahead of the work on them.
+const AHEAD: usize = 3;
 
 impl Room {
     pub fn new(project: &Project, lake: &Lake) -> Self {
@@ -68,9 +70,14 @@ impl Room {
         }
     }
 
-    /// Bytes that the work on one bucket may take, with [`AT_ONCE`] of them and as much again for all else.
+    /// Buckets that are computed at the same time.
+    pub fn at_once(&self) -> usize {
+        std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
+    }
+
+    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them and as much again for all else.
     pub fn bucket_memory(&self) -> u64 {
-        self.lake.memory() / (AT_ONCE as u64 + 1)
+        self.lake.memory() / (self.at_once() as u64 + 1)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
@@ -392,13 +399,13 @@ pub(crate) async fn rows_of(
         Touched::Keys(_) | Touched::Part { .. } => {}
     }
     let touched = Arc::new(touched.clone());
+    let may_hold = |file: &&DataFile| {
+        sought.zip(model.key.first()).is_none_or(|(sought, first)| file.may_hold(first.as_str(), sought))
+    };
     let mut found = Vec::new();
-    for file in files {
-        let may = |(sought, first): (&Sought, &weir_core::name::Identifier)| file.may_hold(first.as_str(), sought);
-        if !sought.zip(model.key.first()).is_none_or(may) {
-            continue;
-        }
-        let fetched = table.fetch(file).await?;
+    let mut fetching = fetched(table, files.iter().filter(may_hold).cloned().collect());
+    while let Some(fetched) = fetching.next().await {
+        let fetched = fetched?;
         let (owned, touched) = (model.clone(), touched.clone());
         let rows = blocking(model, move || {
             let names: Vec<&str> = owned.key.iter().map(|name| name.as_str()).collect();
@@ -410,6 +417,12 @@ pub(crate) async fn rows_of(
         found.extend(rows.await?);
     }
     concat_batches(table.schema(), &found).map_err(of(&model.name))
+}
+
+/// Files, in their order, some fetched while the one before is worked on.
+pub(crate) fn fetched(table: &Table, files: Vec<DataFile>) -> BoxStream<'_, Result<Fetched, CuratedError>> {
+    let fetch = move |file: DataFile| async move { Ok(table.fetch(&file).await?) }.boxed();
+    futures::stream::iter(files).map(fetch).buffered(AHEAD).boxed()
 }
 
 /// A batch's business key columns, in key order.
