@@ -1,12 +1,12 @@
 //! Dimensions: from the histories of the touched keys to the table's next version.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use weir_core::name::ModelName;
 use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Table};
@@ -25,7 +25,7 @@ use crate::layout::{DIMENSION_TAIL, surrogate_column};
 use crate::mention::{Keys, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
-use crate::room::{KeySet, Room, Touched, blocking, named, new_files, of_curated, rows_of};
+use crate::room::{KeySet, Room, Touched, beside, blocking, named, new_files, of_curated, rows_of};
 use crate::table_commit::{Outcome, commit};
 
 /// What facts mention of a dimension.
@@ -69,8 +69,8 @@ pub(crate) async fn build(
     let mut change_set = Writer::new(&room.lake, model, table.schema());
     let mut rewritten = Rewritten::default();
     let mut moved: Vec<u64> = Vec::new();
-    // Boxed one by one: a closure over them would not be `Send` for every lifetime.
-    let mut jobs: Vec<BoxFuture<'_, Result<Done, CuratedError>>> = Vec::new();
+    let mut jobs = Vec::new();
+    let surroundings = Arc::new((room.clone(), model.clone(), histories.clone(), table.clone()));
     for bucket in buckets {
         let job = Job {
             bucket,
@@ -79,8 +79,13 @@ pub(crate) async fn build(
             all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
         };
-        jobs.push(one_bucket(room, model, histories, &table, job).boxed());
+        let surroundings = surroundings.clone();
+        jobs.push(async move {
+            let (room, model, histories, table) = &*surroundings;
+            one_bucket(room, model, histories, table, job).await
+        });
     }
+    let jobs = jobs.into_iter().map(|job| beside(model.name.clone(), job));
     let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;

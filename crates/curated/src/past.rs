@@ -16,6 +16,7 @@ use arrow::array::{
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use futures::StreamExt;
 use weir_core::change::Op;
 use weir_lake::{DataFile, Sought, Table, order_key_tags};
 use weir_project::{Deletes, Model};
@@ -25,7 +26,7 @@ use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::key::key_hashes;
 use crate::layout::{DIMENSION_TAIL, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::room::{KeySet, Touched, named, rows_of};
+use crate::room::{KeySet, blocking, fetched, named};
 use crate::scd::OPEN;
 
 /// Tag of a history file: the latest commit time in it, microseconds since 1970 UTC.
@@ -96,17 +97,28 @@ pub(crate) async fn changes(
     let arrow = of(&model.name);
     let keys = named(fresh, model).map_err(arrow)?;
     let hashes = key_hashes(&keys);
-    let mut late = late(model, history, known, fresh, &keys, &hashes).await?;
-    late.extend(whole_history(model, fresh, &hashes));
-    let of_late: BooleanArray = hashes.iter().map(|hash| Some(late.contains(hash))).collect();
-    let mut parts = vec![continued(model, stored, fresh, &late).map_err(arrow)?];
-    if !late.is_empty() {
-        let fresh = filter_record_batch(fresh, &of_late).map_err(arrow)?;
-        let sought = Sought::of(&named(&fresh, model).map_err(arrow)?[..1]);
-        parts.push(rows_of(model, history, known, &Touched::Keys(late), Some(&sought)).await?);
-        parts.push(fresh);
+    let mut late: KeySet = whole_history(model, fresh, &hashes).into_iter().collect();
+    let suspects = Suspects::among(model, fresh, &hashes, known)?;
+    let mut read = Vec::new();
+    if !known.is_empty() && (!late.is_empty() || !suspects.keys.is_empty()) {
+        let asked: KeySet = suspects.keys.union(&late).copied().collect();
+        let places = places(model, history, known, (fresh, &hashes), &asked).await?;
+        for of_file in &places {
+            if !suspects.all_follow(&of_file.file) {
+                late.extend(of_file.rows.iter().map(|(_, hash)| hash).filter(|hash| suspects.keys.contains(hash)));
+            }
+        }
+        read = rows_at(model, history, places, &late).await?;
     }
-    concat_batches(&history_schema(model), &parts).map_err(arrow)
+    let (owned, stored, fresh) = (model.clone(), stored.clone(), fresh.clone());
+    blocking(model, move || {
+        let arrow = of(&owned.name);
+        let of_late: BooleanArray = hashes.iter().map(|hash| Some(late.contains(hash))).collect();
+        read.push(continued(&owned, &stored, &fresh, &late).map_err(arrow)?);
+        read.push(filter_record_batch(&fresh, &of_late).map_err(arrow)?);
+        concat_batches(&history_schema(&owned), &read).map_err(arrow)
+    })
+    .await
 }
 
 /// Hashes of the keys whose stored versions do not say all that their next versions need: whether a version is
@@ -121,45 +133,100 @@ fn whole_history(model: &Model, fresh: &RecordBatch, hashes: &[u64]) -> Vec<u64>
     hashes.iter().zip(missing).filter(|(_, names)| names.is_some()).map(|(hash, _)| *hash).collect()
 }
 
-/// Hashes of the keys with a new change that does not come after all known changes of its key.
-async fn late(
+/// The keys with a new change that may not come after all that is known of them, as far as files say.
+struct Suspects {
+    /// By hash.
+    keys: KeySet,
+    /// The first of their new changes, by order and by time.
+    oldest: Vec<u8>,
+    earliest: i64,
+}
+
+impl Suspects {
+    fn among(model: &Model, fresh: &RecordBatch, hashes: &[u64], known: &[DataFile]) -> Result<Self, CuratedError> {
+        let marks = Marks::of(fresh).map_err(of(&model.name))?;
+        let ends: Vec<Option<(Vec<u8>, i64)>> = known.iter().map(end).collect();
+        let silent = ends.iter().any(Option::is_none);
+        let newest = ends.iter().flatten().map(|(order, _)| order.as_slice()).max().unwrap_or_default();
+        let latest = ends.iter().flatten().map(|(_, time)| *time).max().unwrap_or(i64::MIN);
+        let suspect = |row: &usize| silent || marks.orders.value(*row) <= newest || marks.times.value(*row) <= latest;
+        let rows: Vec<usize> = (0..fresh.num_rows()).filter(suspect).collect();
+        Ok(Self {
+            keys: rows.iter().map(|row| hashes[*row]).collect(),
+            oldest: rows.iter().map(|row| marks.orders.value(*row)).min().unwrap_or_default().to_vec(),
+            earliest: rows.iter().map(|row| marks.times.value(*row)).min().unwrap_or(i64::MAX),
+        })
+    }
+
+    /// Whether every change in the file comes before all new changes of these keys.
+    fn all_follow(&self, file: &DataFile) -> bool {
+        end(file).is_some_and(|(order, time)| order < self.oldest && time < self.earliest)
+    }
+}
+
+/// A file's rows of some keys: their positions and their keys' hashes.
+struct Places {
+    file: DataFile,
+    rows: Vec<(u32, u64)>,
+}
+
+/// Where the known changes of the keys `asked` are; reads key columns only.
+async fn places(
     model: &Model,
     history: &Table,
     known: &[DataFile],
-    fresh: &RecordBatch,
-    keys: &[ArrayRef],
-    hashes: &[u64],
-) -> Result<KeySet, CuratedError> {
-    let marks = Marks::of(fresh).map_err(of(&model.name))?;
-    let ends: Vec<Option<(Vec<u8>, i64)>> = known.iter().map(end).collect();
-    let silent = ends.iter().any(Option::is_none);
-    let newest = ends.iter().flatten().map(|(order, _)| order.as_slice()).max().unwrap_or_default();
-    let latest = ends.iter().flatten().map(|(_, time)| *time).max().unwrap_or(i64::MIN);
-    let suspect = |row: &usize| silent || marks.orders.value(*row) <= newest || marks.times.value(*row) <= latest;
-    let suspects: Vec<usize> = (0..fresh.num_rows()).filter(suspect).collect();
-    let earliest = suspects.iter().map(|row| marks.times.value(*row)).min().unwrap_or(i64::MAX);
-    let Some(oldest) = suspects.iter().map(|row| marks.orders.value(*row)).min() else { return Ok(KeySet::default()) };
-    if known.is_empty() {
-        return Ok(KeySet::default());
-    }
-    let suspected: KeySet = suspects.iter().map(|row| hashes[*row]).collect();
-    let rows = UInt32Array::from_iter_values(suspects.iter().filter_map(|row| u32::try_from(*row).ok()));
-    let sought = match keys.first() {
-        Some(first) => Sought::of([&take(first, &rows, None).map_err(of(&model.name))?]),
+    (fresh, hashes): (&RecordBatch, &[u64]),
+    asked: &KeySet,
+) -> Result<Vec<Places>, CuratedError> {
+    let arrow = of(&model.name);
+    let rows = (0u32..).zip(hashes).filter(|(_, hash)| asked.contains(*hash)).map(|(row, _)| row);
+    let sought = match named(fresh, model).map_err(arrow)?.first() {
+        Some(first) => Sought::of([&take(first, &UInt32Array::from_iter_values(rows), None).map_err(arrow)?]),
         None => Sought::Any,
     };
     let names: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
-    let mut found = KeySet::default();
-    for (file, end) in known.iter().zip(&ends) {
-        let before = end.as_ref().is_some_and(|(order, time)| order[..] < *oldest && *time < earliest);
-        if before || !model.key.first().is_none_or(|first| file.may_hold(first.as_str(), &sought)) {
+    let mut found = Vec::new();
+    for file in known {
+        if !names.first().is_none_or(|first| file.may_hold(first, &sought)) {
             continue;
         }
+        let mut rows = Vec::new();
+        let mut from = 0u32;
         for batch in history.read_all(std::slice::from_ref(file), Some(&names)).await? {
-            found.extend(key_hashes(batch.columns()).into_iter().filter(|hash| suspected.contains(hash)));
+            let hit = (from..).zip(key_hashes(batch.columns())).filter(|(_, hash)| asked.contains(hash));
+            rows.extend(hit);
+            from += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        }
+        if !rows.is_empty() {
+            found.push(Places { file: file.clone(), rows });
         }
     }
     Ok(found)
+}
+
+/// The rows of these keys at these places.
+async fn rows_at(
+    model: &Model,
+    history: &Table,
+    places: Vec<Places>,
+    keys: &KeySet,
+) -> Result<Vec<RecordBatch>, CuratedError> {
+    let (files, rows): (Vec<DataFile>, Vec<Vec<u32>>) = places
+        .into_iter()
+        .map(|Places { file, rows }| {
+            let of_keys = rows.into_iter().filter(|(_, hash)| keys.contains(hash));
+            (file, of_keys.map(|(row, _)| row).collect::<Vec<_>>())
+        })
+        .filter(|(_, rows)| !rows.is_empty())
+        .unzip();
+    let mut fetching = fetched(history, files);
+    let mut read = Vec::new();
+    for rows in rows {
+        let Some(fetched) = fetching.next().await else { break };
+        let fetched = fetched?;
+        read.push(blocking(model, move || Ok(fetched.decode_all(Some(&rows))?)).await?);
+    }
+    Ok(read)
 }
 
 /// Stored versions as changes, with the new changes behind them; keys in `late` left out.

@@ -434,6 +434,17 @@ pub(crate) fn named(batch: &RecordBatch, model: &Model) -> Result<Vec<ArrayRef>,
     model.key.iter().map(column).collect()
 }
 
+/// Runs work on a bucket beside that on others.
+pub(crate) async fn beside<T: Send + 'static>(
+    model: ModelName,
+    work: impl Future<Output = Result<T, CuratedError>> + Send + 'static,
+) -> Result<T, CuratedError> {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(source) => Err(CuratedError::Worker { model, source }),
+    }
+}
+
 /// Runs what computes for long where it keeps no other task waiting.
 pub(crate) async fn blocking<T: Send + 'static>(
     model: &Model,
