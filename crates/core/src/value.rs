@@ -92,6 +92,7 @@ pub fn hashed_bytes<'a>(row: impl IntoIterator<Item = &'a Value>) -> Vec<u8> {
 }
 
 /// Adds one value, by its text, to what [`hashed_bytes`] makes.
+#[inline]
 pub fn push_hashed(bytes: &mut Vec<u8>, text: Option<&str>) {
     let length = text.map_or(u64::MAX, |text| text.len() as u64);
     bytes.extend(length.to_be_bytes());
@@ -112,6 +113,7 @@ pub(crate) fn strong_hash(bytes: &[u8]) -> [u8; 16] {
 
 /// A quick hash of what [`hashed_bytes`] made of a business key: XXH64 with seed 42, which is Spark's `xxhash64` of
 /// the same bytes. It says in which bucket the key's rows are, so it never changes.
+#[inline]
 pub fn key_hash(bytes: &[u8]) -> u64 {
     XxHash64::oneshot(42, bytes)
 }

@@ -208,8 +208,12 @@ pub(crate) async fn rewrite(
         }
     }
     if !rest.is_empty() {
-        // `wanted` is in the order of the key.
-        let rows = take_record_batch(&wanted, &UInt32Array::from(rest)).map_err(of(&model.name))?;
+        let owned = model.clone();
+        let rows = blocking(model, move || {
+            let arrow = of(&owned.name);
+            by_key(&owned, &take_record_batch(&wanted, &UInt32Array::from(rest)).map_err(arrow)?).map_err(arrow)
+        });
+        let rows = rows.await?;
         out.add.extend(table.write_files(files(partition, slices(&rows, cut))).await?);
     }
     Ok(out)

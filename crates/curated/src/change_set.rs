@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 use weir_core::failpoint;
 use weir_core::publication::{ChangeSet, ChangeSetFile};
@@ -28,7 +29,7 @@ use crate::layout::change_set_schema;
 use crate::room::blocking;
 
 /// Bytes of rows of a change set that are held before a file is written, where memory allows.
-const FILE_BYTES: u64 = 64 << 20;
+const FILE_BYTES: u64 = 16 << 20;
 /// Columns of a file that are encoded at the same time.
 const COLUMNS_AT_ONCE: usize = 4;
 /// The entry in a commit's info.
@@ -103,13 +104,15 @@ pub(crate) struct Writer {
     schema: SchemaRef,
     held: Vec<RecordBatch>,
     bytes: usize,
+    /// A file that is written while buckets are still worked on.
+    writing: Option<JoinHandle<Result<ChangeSetFile, CuratedError>>>,
     written: Written,
 }
 
 impl Writer {
     pub fn new(lake: &Lake, model: &Model, table: &Schema) -> Self {
-        let schema = change_set_schema(table);
-        Self { lake: lake.clone(), model: model.clone(), schema, held: vec![], bytes: 0, written: Written::default() }
+        let (lake, model, schema) = (lake.clone(), model.clone(), change_set_schema(table));
+        Self { lake, model, schema, held: vec![], bytes: 0, writing: None, written: Written::default() }
     }
 
     /// Rows that the table has from now on.
@@ -133,7 +136,7 @@ impl Writer {
         let schema = Arc::new(Schema::new(vec![Field::new("_key_hash", DataType::Int64, true)]));
         let rows = RecordBatch::try_new(schema, vec![Arc::new(numbers)]).map_err(of(&self.model.name))?;
         let path = format!("curated/_changes/{}/{}.moved.parquet", self.model.name, Uuid::new_v4());
-        self.put(path.clone(), vec![rows]).await?;
+        put(&self.lake, &self.model, &path, vec![rows]).await?;
         self.written.moved = Some(path);
         Ok(())
     }
@@ -143,7 +146,7 @@ impl Writer {
         let rows: Vec<RecordBatch> = rows.into_iter().filter(|rows| rows.num_rows() > 0).collect();
         if !rows.is_empty() {
             let path = format!("curated/_changes/{}/{}.repointed.parquet", self.model.name, Uuid::new_v4());
-            self.put(path.clone(), rows).await?;
+            put(&self.lake, &self.model, &path, rows).await?;
             self.written.repointed = Some(path);
         }
         Ok(())
@@ -168,48 +171,64 @@ impl Writer {
         if held.is_empty() {
             return Ok(());
         }
-        let rows = held.iter().map(|batch| batch.num_rows() as u64).sum();
-        let path = format!("curated/_changes/{}/{}.parquet", self.model.name, Uuid::new_v4());
-        let content_length = self.put(path.clone(), held).await?;
-        self.written.files.push(ChangeSetFile { path, content_length, rows });
+        self.settle().await?;
+        let (lake, model) = (self.lake.clone(), self.model.clone());
+        self.writing = Some(tokio::spawn(async move {
+            let rows = held.iter().map(|batch| batch.num_rows() as u64).sum();
+            let path = format!("curated/_changes/{}/{}.parquet", model.name, Uuid::new_v4());
+            let content_length = put(&lake, &model, &path, held).await?;
+            Ok(ChangeSetFile { path, content_length, rows })
+        }));
         Ok(())
     }
 
-    async fn put(&self, path: String, rows: Vec<RecordBatch>) -> Result<u64, CuratedError> {
-        let bytes = self.encoded(&path, rows).await?;
-        let length = bytes.len() as u64;
-        self.lake.put(&path, bytes).await?;
-        Ok(length)
-    }
-
-    /// The Parquet file with these rows: one row group, its columns encoded at the same time.
-    async fn encoded(&self, path: &str, rows: Vec<RecordBatch>) -> Result<Vec<u8>, CuratedError> {
-        let unwritable =
-            |source: ParquetError| CuratedError::Unreadable { path: path.to_owned(), source: Box::new(source) };
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let schema = first.schema();
-        let (mut writer, encoders) = writer(schema.clone()).map_err(unwritable)?;
-        let mut columns: Vec<BoxFuture<'_, _>> = Vec::new();
-        for (at, encoder) in encoders.into_iter().enumerate() {
-            let arrays: Vec<ArrayRef> = rows.iter().map(|batch| batch.column(at).clone()).collect();
-            let field = schema.field(at).clone();
-            columns.push(blocking(&self.model, move || Ok(encode(encoder, &field, &arrays))).boxed());
-        }
-        let mut encoding = futures::stream::iter(columns).buffered(COLUMNS_AT_ONCE);
-        let mut group = writer.next_row_group().map_err(unwritable)?;
-        while let Some(chunk) = encoding.next().await {
-            chunk?.and_then(|chunk| chunk.append_to_row_group(&mut group)).map_err(unwritable)?;
-        }
-        group.close().map_err(unwritable)?;
-        writer.into_inner().map_err(unwritable)
+    /// Waits for the file that is being written.
+    async fn settle(&mut self) -> Result<(), CuratedError> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let written = writing.await;
+        self.written
+            .files
+            .push(written.map_err(|source| CuratedError::Worker { model: self.model.name.clone(), source })??);
+        Ok(())
     }
 
     /// All rows are in files.
     pub async fn finish(mut self) -> Result<Written, CuratedError> {
         self.flush().await?;
+        self.settle().await?;
         failpoint::hit("curated.change_set_written");
         Ok(self.written)
     }
+}
+
+/// Writes a file; how many bytes it has.
+async fn put(lake: &Lake, model: &Model, path: &str, rows: Vec<RecordBatch>) -> Result<u64, CuratedError> {
+    let bytes = encoded(model, path, rows).await?;
+    let length = bytes.len() as u64;
+    lake.put(path, bytes).await?;
+    Ok(length)
+}
+
+/// The Parquet file with these rows: one row group, its columns encoded at the same time.
+async fn encoded(model: &Model, path: &str, rows: Vec<RecordBatch>) -> Result<Vec<u8>, CuratedError> {
+    let unwritable =
+        |source: ParquetError| CuratedError::Unreadable { path: path.to_owned(), source: Box::new(source) };
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let schema = first.schema();
+    let (mut writer, encoders) = writer(schema.clone()).map_err(unwritable)?;
+    let mut columns: Vec<BoxFuture<'_, _>> = Vec::new();
+    for (at, encoder) in encoders.into_iter().enumerate() {
+        let arrays: Vec<ArrayRef> = rows.iter().map(|batch| batch.column(at).clone()).collect();
+        let field = schema.field(at).clone();
+        columns.push(blocking(model, move || Ok(encode(encoder, &field, &arrays))).boxed());
+    }
+    let mut encoding = futures::stream::iter(columns).buffered(COLUMNS_AT_ONCE);
+    let mut group = writer.next_row_group().map_err(unwritable)?;
+    while let Some(chunk) = encoding.next().await {
+        chunk?.and_then(|chunk| chunk.append_to_row_group(&mut group)).map_err(unwritable)?;
+    }
+    group.close().map_err(unwritable)?;
+    writer.into_inner().map_err(unwritable)
 }
 
 /// A writer of one row group, and an encoder for each of its columns.

@@ -7,6 +7,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::change::Op;
 use weir_project::Model;
 
+use crate::key::key_hashes;
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, tracked_columns};
 use crate::scd::Step;
 
@@ -46,12 +47,15 @@ impl Changes {
                 Op::from_letter(letter).ok_or_else(|| ArrowError::ParseError(format!("`{letter}` is no operation")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let keys = encoded(&columns(history, &model.key_indexes()))?;
+        let keys = columns(history, &model.key_indexes());
+        let (hashes, keys) = (key_hashes(&keys), encoded(&keys)?);
         let tracked = tracked_columns(model);
         let tracked = if tracked.is_empty() { None } else { Some(encoded(&columns(history, &tracked))?) };
         // A bucket is far below 4 billion rows: a batch of that size cannot be held.
         let mut order: Vec<u32> = (0..history.num_rows() as u32).collect();
-        order.sort_unstable_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+        // Any order that brings the changes of a key together will do: numbers are compared sooner than keys.
+        let place = |row: &u32| (hashes[*row as usize], keys.row(*row as usize));
+        order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
         let mut changes = Self {
             ops,
             order_keys: named(ORDER_KEY)?.as_binary::<i32>().clone(),

@@ -225,9 +225,10 @@ fn versions(model: &Model, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, A
     let time = |column: &ArrayRef| column.as_primitive::<TimestampMicrosecondType>().values().to_vec();
     let (from, to, current) = (time(from), time(to), current.as_boolean());
     let columns = named(rows, model)?;
-    let keys = encoded(&columns)?;
+    let (hashes, keys) = (key_hashes(&columns), encoded(&columns)?);
     let mut order: Vec<usize> = (0..rows.num_rows()).filter(|row| complete(&columns, *row)).collect();
-    order.sort_unstable_by(|a, b| keys.row(*a).cmp(&keys.row(*b)).then(from[*a].cmp(&from[*b])));
+    let place = |row: &usize| (hashes[*row], keys.row(*row), from[*row]);
+    order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
     let mut broken = Vec::new();
     for of_key in order.chunk_by(|a, b| keys.row(*a) == keys.row(*b)) {
         for row in of_key {

@@ -252,7 +252,8 @@ pub(crate) fn continued(
         .filter(|(row, hash)| !inferred.value(*row as usize) && !late.contains(*hash))
         .map(|(row, _)| row)
         .collect();
-    rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then(from.value(*a as usize).cmp(&from.value(*b as usize))));
+    let place = |row: &u32| (hashes[*row as usize], key(row), from.value(*row as usize));
+    rows.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
 
     let mut past = Past::default();
     for versions in rows.chunk_by(|a, b| key(a) == key(b)) {

@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{cast, take};
-use arrow::datatypes::{Field, Schema};
-use arrow::row::{RowConverter, SortField};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Field, Int32Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
 use parquet::basic::{Compression, ZstdLevel};
@@ -20,7 +21,7 @@ use weir_core::zone::Zone;
 /// Below this much memory a file is compressed with snappy, which starts at no cost.
 const SMALL: usize = 512 * 1024;
 /// Values looked at to decide how a column is encoded, and the fewest that say anything.
-const SAMPLE: usize = 512;
+const SAMPLE: usize = 256;
 const FEWEST: usize = 64;
 
 /// How a file is compressed: snappy where it is small or soon read and written again, as builds do with curated
@@ -53,19 +54,30 @@ fn properties<'a>(compression: Compression, like: impl IntoIterator<Item = &'a R
     properties.build()
 }
 
-/// Whether most values of a sample are there once.
+/// Whether most values of a sample are there once. Other types than these keep their dictionaries.
 fn seldom_twice(column: &ArrayRef) -> bool {
     let rows = column.len();
-    if rows < FEWEST || column.data_type().is_nested() || column.null_count() * 2 > rows {
+    if rows < FEWEST || column.null_count() * 2 > rows {
         return false;
     }
-    let step = (rows / SAMPLE).max(1);
-    let places = UInt32Array::from_iter_values((0..rows).step_by(step).filter_map(|row| u32::try_from(row).ok()));
-    let Ok(sample) = take(column, &places, None) else { return false };
-    let converter = RowConverter::new(vec![SortField::new(sample.data_type().clone())]);
-    let Ok(values) = converter.and_then(|converter| converter.convert_columns(&[sample])) else { return false };
-    let distinct: HashSet<&[u8]> = values.iter().map(|value| value.data()).collect();
-    distinct.len() * 2 > values.num_rows()
+    let sample = || (0..rows).step_by((rows / SAMPLE).max(1));
+    macro_rules! distinct {
+        ($array:expr) => {{
+            let array = $array;
+            sample().map(|row| array.value(row)).collect::<HashSet<_>>().len()
+        }};
+    }
+    let distinct = match column.data_type() {
+        DataType::Int32 => distinct!(column.as_primitive::<Int32Type>()),
+        DataType::Int64 => distinct!(column.as_primitive::<Int64Type>()),
+        DataType::Date32 => distinct!(column.as_primitive::<Date32Type>()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => distinct!(column.as_primitive::<TimestampMicrosecondType>()),
+        DataType::Decimal128(..) => distinct!(column.as_primitive::<Decimal128Type>()),
+        DataType::Utf8 => distinct!(column.as_string::<i32>()),
+        DataType::Binary => distinct!(column.as_binary::<i32>()),
+        _ => return false,
+    };
+    distinct * 2 > sample().count()
 }
 
 /// The Parquet file with these rows; all batches have the schema of the first.

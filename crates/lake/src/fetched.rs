@@ -4,10 +4,11 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, Datum, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, Datum, MutableArrayData, RecordBatch, UInt32Array, make_array};
 use arrow::compute::kernels::cmp::distinct;
-use arrow::compute::{concat, concat_batches, interleave, take_record_batch};
+use arrow::compute::{concat, concat_batches, take_record_batch};
 use arrow::datatypes::{Field, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
@@ -227,7 +228,7 @@ impl Fetched {
 
     /// A row group's column as it is to be.
     fn edited(&self, edits: &Edits<'_>, column: usize) -> Result<ArrayRef, ParquetError> {
-        edits.apply(&self.column(edits.group, edits.range.clone(), column)?, column)
+        Ok(edits.apply(&self.column(edits.group, edits.range.clone(), column)?, column)?)
     }
 
     /// One column of one row group, which has these rows of the file.
@@ -272,19 +273,29 @@ impl Edits<'_> {
         Ok(distinct(&old as &dyn Datum, &new as &dyn Datum)?.true_count() > 0)
     }
 
-    fn apply(&self, values: &ArrayRef, column: usize) -> Result<ArrayRef, ParquetError> {
+    fn apply(&self, values: &ArrayRef, column: usize) -> Result<ArrayRef, ArrowError> {
         if self.rows.is_empty() && self.deleted.is_empty() {
             return Ok(values.clone());
         }
-        let mut places: Vec<Option<(usize, usize)>> = (0..values.len()).map(|row| Some((0, row))).collect();
-        for (edit, row) in self.rows.iter().enumerate() {
-            places[*row as usize - self.range.start] = Some((1, self.first + edit));
+        let (before, new) = (values.to_data(), self.patch.new.column(column).to_data());
+        let mut after = MutableArrayData::new(vec![&before, &new], false, values.len());
+        let place = |row: &u32| *row as usize - self.range.start;
+        let replaced = self.rows.iter().enumerate().map(|(edit, row)| (place(row), Some(self.first + edit)));
+        let mut edits: Vec<(usize, Option<usize>)> = replaced.collect();
+        if !self.deleted.is_empty() {
+            edits.extend(self.deleted.iter().map(|row| (place(row), None)));
+            edits.sort_unstable();
         }
-        for row in self.deleted {
-            places[*row as usize - self.range.start] = None;
+        let mut copied = 0;
+        for (at, edit) in edits {
+            after.try_extend(0, copied, at)?;
+            if let Some(edit) = edit {
+                after.try_extend(1, edit, edit + 1)?;
+            }
+            copied = at + 1;
         }
-        let places: Vec<(usize, usize)> = places.into_iter().flatten().collect();
-        Ok(interleave(&[values.as_ref(), self.patch.new.column(column).as_ref()], &places)?)
+        after.try_extend(0, copied, values.len())?;
+        Ok(make_array(after.freeze()))
     }
 }
 
