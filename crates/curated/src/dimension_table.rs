@@ -85,12 +85,7 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(AT_ONCE);
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        for rows in &bucket.upserts {
-            change_set.upserts(rows).await?;
-        }
-        for rows in &bucket.deletes {
-            change_set.deletes(rows).await?;
-        }
+        change_set.then(bucket.change_set).await?;
         for surrogate in bucket.fresh {
             if !fresh.insert(bits(surrogate)) {
                 return Err(CuratedError::Collision { model: model.name.clone(), key: surrogate.to_string() });
@@ -124,11 +119,9 @@ impl Job {
     }
 }
 
-#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: Vec<RecordBatch>,
-    deletes: Vec<RecordBatch>,
+    change_set: Writer,
     moved: Vec<u64>,
     fresh: Vec<i64>,
 }
@@ -148,16 +141,13 @@ async fn one_bucket(
         None => history.iter().flat_map(|history| history.files_in(partition)).cloned().collect(),
     };
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let mut out = Done::default();
+    let change_set = Writer::new(&room.lake, model, table.schema());
+    let mut out = Done { rewritten: Rewritten::default(), change_set, moved: Vec::new(), fresh: Vec::new() };
     for (number, keys) in Touched::parts(past::parts(&input, room.bucket_memory())).enumerate() {
         let plan = plan(room, model, histories, table, &job, (files.clone(), &keys)).await?;
         let unknown = job.unknown.clone().filter(|_| number == 0);
-        let next = part_of_bucket(room, model, table, partition, plan, unknown).await?;
-        out.rewritten.then(next.rewritten, &mut files);
-        out.upserts.extend(next.upserts);
-        out.deletes.extend(next.deletes);
-        out.moved.extend(next.moved);
-        out.fresh.extend(next.fresh);
+        let rewritten = part_of_bucket(room, model, table, partition, (plan, unknown), &mut out).await?;
+        out.rewritten.then(rewritten, &mut files);
     }
     Ok(out)
 }
@@ -167,9 +157,9 @@ async fn part_of_bucket(
     model: &Model,
     table: &Table,
     partition: Partition,
-    mut plan: Plan,
-    unknown: Option<RecordBatch>,
-) -> Result<Done, CuratedError> {
+    (mut plan, unknown): (Plan, Option<RecordBatch>),
+    out: &mut Done,
+) -> Result<Rewritten, CuratedError> {
     let (owned, awaited) = (model.clone(), room.is_awaited(&model.name));
     let (plan, moved, fresh) = blocking(model, move || {
         let moved = moved(&owned, &plan, awaited).map_err(of(&owned.name))?;
@@ -189,10 +179,11 @@ async fn part_of_bucket(
         Ok((plan, moved, fresh))
     })
     .await?;
-    let upserts = vec![plan.upserts().map_err(of(&model.name))?];
-    let deletes = vec![plan.deletes().map_err(of(&model.name))?];
-    let rewritten = rewrite(room, model, table, partition, plan).await?;
-    Ok(Done { rewritten, upserts, deletes, moved, fresh })
+    out.moved.extend(moved);
+    out.fresh.extend(fresh);
+    out.change_set.upserts(&plan.upserts().map_err(of(&model.name))?).await?;
+    out.change_set.deletes(&plan.deletes().map_err(of(&model.name))?).await?;
+    rewrite(room, model, table, partition, plan).await
 }
 
 /// Compares a whole bucket with its history; for a check, nothing is written.
@@ -249,6 +240,7 @@ async fn plan(
         }
         _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
     };
+    drop(fresh);
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
     let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
     if !job.all_mentions {
@@ -262,6 +254,7 @@ async fn plan(
         mentioned.push(ever_mentioned(room, histories, model, &vanished).await?);
         compute(room, model, &history, &mentioned).await?
     };
+    drop(history);
     let difference = differs(model, &stored.rows, &found)?;
     Ok(Plan { stored, wanted: found, difference })
 }

@@ -62,15 +62,16 @@ impl Room {
             sources: sources.into(),
             lake: lake.clone(),
             buckets: buckets.max(1),
-            cut: Cut::default(),
+            cut: Cut::within(lake.memory()),
             selection: None,
             restated: Arc::default(),
         }
     }
 
-    /// Bytes that the work on one bucket may take, with [`AT_ONCE`] of them and as much again for all else.
+    /// Bytes that the work on one bucket may take, with [`AT_ONCE`] of them; as much as they take is left for the rows
+    /// of change sets, and for the program itself.
     pub fn bucket_memory(&self) -> u64 {
-        self.lake.memory() / (AT_ONCE as u64 + 1)
+        self.lake.memory() / (2 * AT_ONCE as u64)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
