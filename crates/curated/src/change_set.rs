@@ -115,6 +115,19 @@ impl Writer {
         Self { lake, model, schema, held: vec![], bytes: 0, writing: None, written: Written::default() }
     }
 
+    /// Takes in what another writer has got of the same table. Rows that it has not written yet are put together with
+    /// those of others, so that small parts of a change set make no files of their own.
+    pub async fn then(&mut self, mut next: Self) -> Result<(), CuratedError> {
+        next.settle().await?;
+        self.written.upserts += next.written.upserts;
+        self.written.deletes += next.written.deletes;
+        self.written.files.extend(next.written.files);
+        for rows in next.held {
+            self.keep(rows).await?;
+        }
+        Ok(())
+    }
+
     /// Rows that the table has from now on.
     pub async fn upserts(&mut self, rows: &RecordBatch) -> Result<(), CuratedError> {
         self.written.upserts += rows.num_rows() as u64;
@@ -158,10 +171,13 @@ impl Writer {
         }
         let letters: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(change, rows.num_rows())));
         let columns = rows.columns().iter().cloned().chain([letters]).collect();
-        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?;
+        self.keep(RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?).await
+    }
+
+    async fn keep(&mut self, rows: RecordBatch) -> Result<(), CuratedError> {
         self.bytes += rows.get_array_memory_size();
         self.held.push(rows);
-        let most = FILE_BYTES.min(self.lake.memory() / 8);
+        let most = FILE_BYTES.min(self.lake.memory() / 16);
         if self.bytes as u64 > most { self.flush().await } else { Ok(()) }
     }
 

@@ -59,12 +59,7 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        for rows in &bucket.upserts {
-            change_set.upserts(rows).await?;
-        }
-        for rows in &bucket.deletes {
-            change_set.deletes(rows).await?;
-        }
+        change_set.then(bucket.change_set).await?;
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
         repointed.extend(bucket.repointed);
@@ -137,11 +132,9 @@ async fn touch_pointing(
     Ok(())
 }
 
-#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: Vec<RecordBatch>,
-    deletes: Vec<RecordBatch>,
+    change_set: Writer,
     repointed: Vec<RecordBatch>,
 }
 
@@ -161,7 +154,8 @@ async fn one_bucket(
     };
     let spec = spec(model).map_err(of(&model.name))?;
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let mut out = Done::default();
+    let change_set = Writer::new(&room.lake, model, table.schema());
+    let mut out = Done { rewritten: Rewritten::default(), change_set, repointed: Vec::new() };
     for keys in Touched::parts(past::parts(&input, room.bucket_memory())) {
         let touched = touched.within(&keys);
         let plan = plan(room, model, history, indexes, table, (bucket, files.clone(), touched)).await?;
@@ -170,8 +164,9 @@ async fn one_bucket(
             let replaced = plan.replaced().map_err(of(&model.name))?;
             out.repointed.push(moved::moves(model, spec, &replaced, &upserts).map_err(of(&model.name))?);
         }
-        out.upserts.push(upserts);
-        out.deletes.push(plan.deletes().map_err(of(&model.name))?);
+        out.change_set.upserts(&upserts).await?;
+        out.change_set.deletes(&plan.deletes().map_err(of(&model.name))?).await?;
+        drop(upserts);
         let next = rewrite(room, model, table, partition, plan).await?;
         out.rewritten.then(next, &mut files);
     }

@@ -64,7 +64,7 @@ impl Room {
             sources: sources.into(),
             lake: lake.clone(),
             buckets: buckets.max(1),
-            cut: Cut::default(),
+            cut: Cut::within(lake.memory()),
             selection: None,
             restated: Arc::default(),
         }
@@ -75,9 +75,10 @@ impl Room {
         std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8) + 1
     }
 
-    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them and as much again for all else.
+    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the
+    /// rows of change sets, and for the program itself.
     pub fn bucket_memory(&self) -> u64 {
-        self.lake.memory() / (self.at_once() as u64 + 1)
+        self.lake.memory() / (2 * self.at_once() as u64)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead

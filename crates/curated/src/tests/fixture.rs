@@ -361,7 +361,7 @@ impl Bench {
         let folder = TempDir::new().expect("a folder");
         let lake = Lake::open(Options::folder(folder.path())).await.expect("a lake");
         let mut room = Room::of(&models, &sources(), buckets, &lake);
-        room.cut = crate::bucket::Cut { rows: 4 };
+        room.cut = crate::bucket::Cut { rows: 4, ..crate::bucket::Cut::default() };
         Self { folder, lake, room, models }
     }
 
