@@ -174,6 +174,7 @@ fn a_table_made_anew_has_the_new_columns_and_rows_and_views_over_it_go_on() {
     pending.iter().for_each(|publication| publish(&lake, publication));
     let cut: Vec<usize> = transactions(&pending).map(<[Publication]>::len).collect();
     assert_eq!(cut, [2, 1], "older columns are never loaded for themselves");
+    insta::assert_snapshot!("load_script_anew", script(&new, &pending[..2]));
     let loaded = apply_pending(&mut session, &new, &lake, &values(&lake)).unwrap();
     assert_eq!(loaded.iter().map(|build| build.build).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
