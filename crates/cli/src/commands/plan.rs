@@ -58,7 +58,7 @@ fn reason(reason: &Reason) -> String {
         Reason::DefinitionChanged => "its definition has changed: the build refuses it (W6004)".to_owned(),
         Reason::ColumnsChanged { columns } => {
             format!(
-                "its columns have changed ({columns}): the build refuses it (W6401), `weir restate` takes them over"
+                "its columns have changed ({columns}): the build refuses it (W6401), `weir restate` shows what would change"
             )
         }
         Reason::NewRows { table, rows: new, commits } => {
