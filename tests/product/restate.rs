@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use weir_testkit::harness::{read_json, reader};
 
 use crate::path::reconciled;
 use crate::place::{Place, text};
@@ -102,6 +103,15 @@ fn has_other_columns(place: &Place) {
     reconciled(place);
     let count = |column: &str| format!("select count({column}) as n from curated.dim_customer");
     assert_ne!(text(&place.rows(&["sql", "--build", "1", &count("birth_date")])[0]["n"]), "0");
+    // Another Delta reader finds the columns of each version in its own place.
+    for (version, there, not) in [("1", "birth_date", "created_at"), ("2", "created_at", "birth_date")] {
+        let Some(mut call) = reader("delta.py") else { break };
+        call.arg(place.lake().join("curated/dim_customer")).arg(version);
+        let seen = read_json(call);
+        let columns: Vec<String> = seen["columns"].as_array().unwrap().iter().map(text).collect();
+        assert!(columns.contains(&there.to_owned()) && !columns.contains(&not.to_owned()), "{version}: {seen}");
+        assert!(number(&seen, "rows") > 50, "{version}: {seen}");
+    }
     let not_there = place.weir(&["sql", "--build", "1", &count("created_at")]).run();
     assert!(not_there.stderr.contains("W6405"), "{}", not_there.stderr);
 }

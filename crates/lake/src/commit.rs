@@ -24,7 +24,8 @@ pub struct Commit {
     pub positions: Vec<(String, i64)>,
     /// Positions that are set back, when what they stood for is removed.
     pub rewind: Vec<(String, i64)>,
-    /// The table's own columns from now on; a superset of those before ([`crate::union`]).
+    /// The table's own columns from now on; a superset of those before ([`crate::union`]). For any others there is
+    /// [`Table::anew`].
     pub schema: Option<SchemaRef>,
     /// What the commitInfo says, e.g. `weir.landing`.
     pub info: Map<String, Value>,

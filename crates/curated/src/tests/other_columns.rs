@@ -126,6 +126,11 @@ fn other_columns_are_refused_by_a_build_shown_by_a_plan_and_swapped_by_a_restate
         let error = build_in(&room).await.expect_err("a build over changed columns");
         assert!(matches!(&error, CuratedError::ColumnsChanged { table, .. } if table == "dim_shop_history"), "{error}");
 
+        let mut of_aggregate = models();
+        of_aggregate[4] = other_columns().swap_remove(4);
+        let error = check_in(&Room::of(&of_aggregate, &sources(), 2, &bench.lake)).await.expect_err("other groups");
+        assert!(matches!(&error, CuratedError::ModelChanged { table, .. } if table == "agg_visit_state"), "{error}");
+
         let diffs = plan_in(&room, &of(&[])).await.expect("a plan");
         assert_eq!(bench.tables().await, expected(&changes()), "a plan writes nothing");
         let schema = |table: &str| of_table(&diffs, table).schema.to_string();
