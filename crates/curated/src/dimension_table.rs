@@ -22,7 +22,7 @@ use crate::facts::timelines;
 use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
 use crate::layout::{DIMENSION_TAIL, surrogate_column};
-use crate::mention::{Keys, ever_mentioned, pick, together};
+use crate::mention::{Keys, all_of, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
 use crate::room::{KeySet, Room, Touched, beside, blocking, named, new_files, of_curated, rows_of};
@@ -47,6 +47,11 @@ pub(crate) async fn build(
 ) -> Result<(Table, TableReport), CuratedError> {
     let mut table = room.table(model).await?;
     let Some(history) = histories.get(&model.name) else { return Ok((table, TableReport::of(model, 0))) };
+    let mentioned = match table.is_anew() && !mentioned.all {
+        // No stored inferred member tells any more that it was mentioned once.
+        true => Mentioned { keys: all_of(room, model, histories).await?, all: true },
+        false => mentioned,
+    };
     let stale = room.stale(model, &table);
     if stale {
         rebucket(room, model, &mut table).await?;

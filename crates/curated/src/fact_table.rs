@@ -42,9 +42,10 @@ pub(crate) async fn build(
         rebucket(room, model, &mut table).await?;
     }
     let input = of_curated(history.name());
-    let after = table.position(&input).filter(|_| !stale);
-    let mut touched = touched(model, history, after, room.buckets).await?;
     let moved = moved_members(&spec, &table, indexes).await?;
+    let after = table.position(&input).filter(|_| !stale && moved.is_some());
+    let mut touched = touched(model, history, after, room.buckets).await?;
+    let moved = moved.unwrap_or_default();
     if after.is_some() && moved.iter().any(|(_, hashes)| !hashes.is_empty()) {
         touch_pointing(room, model, &table, &moved, indexes, &mut touched).await?;
     }
@@ -77,23 +78,25 @@ pub(crate) async fn build(
     Ok((table, report))
 }
 
-/// For each pointer, the business keys (by hash) whose versions changed since this table was built.
+/// For each pointer, the business keys (by hash) whose versions changed since this table was built; none where a
+/// dimension was made anew since.
 async fn moved_members(
     spec: &FactSpec<'_>,
     table: &Table,
     indexes: &Indexes,
-) -> Result<Vec<(usize, HashSet<u64>)>, CuratedError> {
+) -> Result<Option<Vec<(usize, HashSet<u64>)>>, CuratedError> {
     let mut all = Vec::new();
     let mut read: BTreeMap<&ModelName, HashSet<u64>> = BTreeMap::new();
     for (i, pointer) in spec.dimensions.iter().enumerate() {
         let Some(index) = indexes.get(&pointer.dimension) else { continue };
         let Some(after) = table.position(&of_curated(pointer.dimension.as_str())) else { continue };
         if !read.contains_key(&pointer.dimension) {
-            read.insert(&pointer.dimension, moved_since(index.table(), after).await?);
+            let Some(moved) = moved_since(index.table(), after).await? else { return Ok(None) };
+            read.insert(&pointer.dimension, moved);
         }
         all.push((i, read[&pointer.dimension].clone()));
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// Touches the stored facts that point to one of these business keys; reads key columns only.

@@ -69,7 +69,7 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     if taken.keyless > 0 {
         tracing::warn!(model = %model.name, rows = taken.keyless, "rows without a complete business key left out");
     }
-    let rewind = room.mark(model, &history);
+    let rewind = room.history_marks(model, &history);
     let positions = vec![(position, staging.version())];
     let info = info(taken);
     history.commit(Commit { add, positions, rewind, info, ..Commit::default() }).await?;
@@ -83,7 +83,8 @@ fn info(taken: Taken) -> serde_json::Map<String, serde_json::Value> {
 }
 
 /// Reads a model's history anew from staging, in today's definition, and swaps it in one commit. With `from`,
-/// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay.
+/// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay, so
+/// the columns must be the same.
 pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Result<Table, CuratedError> {
     let mut history = room.history_to_restate(model).await?;
     let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok(history) };
@@ -115,7 +116,7 @@ pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Re
         positions.push((of_staging(source.as_str()), staging.version()));
     }
     let add = out.finish().await?;
-    let mut rewind = room.mark(model, &history);
+    let mut rewind = room.history_marks(model, &history);
     rewind.push((KEPT_BEFORE.to_owned(), from.unwrap_or(NOTHING_KEPT)));
     let info = info(taken);
     history.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
