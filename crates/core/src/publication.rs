@@ -32,6 +32,9 @@ pub struct PublishedTable {
 }
 
 /// Rows that a load must apply: every column in table order, then `_change` (`u` or `d`).
+///
+/// One that is `anew` holds every row of the table, whose columns may be others than those of older change sets: the
+/// loaded table is made anew with the columns of this one, and nothing older is loaded into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeSet {
     /// The Delta version that it leads to.
@@ -42,6 +45,9 @@ pub struct ChangeSet {
     pub deletes: u64,
     /// Parquet files, paths relative to the lake's root.
     pub files: Vec<ChangeSetFile>,
+    /// The table is made anew from it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
 }
 
 /// One Parquet file of a change set.

@@ -69,7 +69,7 @@ impl<'a> Contributions<'a> {
         let failed = |source| failed(self.model, self.sql, without_values(source));
         let context = session_with(lake, CURATED).map_err(failed)?;
         let (name, schema, rows) = fact;
-        let rows = once(schema, rows).map_err(failed)?;
+        let rows = once(lake, schema, rows).map_err(failed)?;
         context.register_table(TableReference::partial(CURATED, name), rows).map_err(failed)?;
         for (name, rows) in dimensions {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).map_err(failed)?;
@@ -139,7 +139,7 @@ fn looked_at(expr: Expr) -> Option<Expr> {
 async fn used(lake: &Lake, text: &str, tables: &[&Table]) -> Result<BTreeMap<String, Vec<String>>, DataFusionError> {
     let dry = session_with(lake, CURATED)?;
     for table in tables {
-        let nothing = once(table.schema().clone(), futures::stream::empty().boxed())?;
+        let nothing = once(lake, table.schema().clone(), futures::stream::empty().boxed())?;
         dry.register_table(TableReference::partial(CURATED, table.name()), nothing)?;
     }
     let plan = dry.state().create_logical_plan(text).await?;

@@ -66,10 +66,9 @@ pub(crate) async fn build(
     let (Some(spec), Some(inputs)) = (AggregateSpec::new(model), Inputs::new(model, tables)) else { return Ok(None) };
     let mut state = room.state(model, &spec).await?;
     let restated = room.restates(model);
-    if room.stale(model, &state) {
-        if !restated {
-            room.refuse_changed(model, &state)?;
-        }
+    if !restated {
+        room.refuse_changed(model, &state)?;
+    } else if room.stale(model, &state) {
         rebucket(room, model, &mut state).await?;
     }
     if restated || !inputs.are_in(&state) {
@@ -171,6 +170,10 @@ impl Since {
                 anew(model, "a table that it reads was made anew");
                 return Ok(None);
             };
+            if old.schema() != table.schema() {
+                anew(model, "a table that it reads has other columns");
+                return Ok(None);
+            }
             let found = Moves::new(old, table);
             if !found.gone.is_empty() && !found.old.is_whole().await? {
                 anew(model, "files of the versions that it was built from were vacuumed");

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch, take_record_batch};
 use arrow::datatypes::Int64Type;
 use futures::StreamExt;
 use weir_lake::{DataFile, Encoded, Fetched, NewFile, Partition, Patch, Sought, Table};
@@ -28,11 +28,27 @@ use crate::room::{Room, Touched, blocking, fetched, named};
 pub(crate) struct Cut {
     /// Rows of a file that is written whole.
     pub rows: usize,
+    /// Bytes of these rows in memory, where rows are wide.
+    pub bytes: u64,
 }
 
 impl Default for Cut {
     fn default() -> Self {
-        Self { rows: 16 * 1024 }
+        Self { rows: 16 * 1024, bytes: 16 << 20 }
+    }
+}
+
+impl Cut {
+    /// With files that can be written anew, some at the same time, within so much memory.
+    pub fn within(memory: u64) -> Self {
+        let cut = Self::default();
+        Self { bytes: cut.bytes.min(memory / 32), ..cut }
+    }
+
+    /// Whether so many of these rows are too few for a file of their own.
+    fn is_few(self, count: usize, rows: &RecordBatch) -> bool {
+        let bytes = rows.get_array_memory_size() / rows.num_rows().max(1) * count;
+        count <= self.rows / 2 && bytes as u64 <= self.bytes / 2
     }
 }
 
@@ -179,7 +195,7 @@ pub(crate) async fn rewrite(
         return Ok(out);
     }
     let (mut edits, mut rest) = spread(model, &stored, &difference, &wanted).map_err(of(&model.name))?;
-    if !rest.is_empty() && rest.len() <= cut.rows / 2 {
+    if !rest.is_empty() && cut.is_few(rest.len(), &wanted) {
         let home = match smallest(&stored, cut) {
             Some(Place::Loaded(at)) => Some(at),
             Some(Place::Other(at)) => {
@@ -211,9 +227,12 @@ pub(crate) async fn rewrite(
         let owned = model.clone();
         let rows = blocking(model, move || {
             let arrow = of(&owned.name);
-            by_key(&owned, &take_record_batch(&wanted, &UInt32Array::from(rest)).map_err(arrow)?).map_err(arrow)
+            let rows = take_record_batch(&wanted, &UInt32Array::from(rest)).map_err(arrow)?;
+            drop(wanted);
+            by_key(&owned, &[&rows]).map_err(arrow)
         });
         let rows = rows.await?;
+        drop(stored);
         out.add.extend(table.write_files(files(partition, slices(&rows, cut))).await?);
     }
     Ok(out)
@@ -280,8 +299,9 @@ fn made(
     edits: &Edits,
     [old, new, added]: [&RecordBatch; 3],
 ) -> Result<Made, CuratedError> {
+    let long = fetched.file().rows + edits.added.len() as u64 > 2 * cut.rows as u64 || fetched.memory() > 2 * cut.bytes;
     let rows: Vec<u32> = edits.replaced.iter().map(|(at, ..)| *at).collect();
-    if fetched.file().rows + edits.added.len() as u64 <= 2 * cut.rows as u64 {
+    if !long {
         let patch = Patch { rows: &rows, old, new, deleted: &edits.deleted, added };
         if let Some(encoded) = fetched.patched(&patch)? {
             return Ok(Made::Patched(encoded));
@@ -292,21 +312,23 @@ fn made(
     let mut keep = vec![true; whole.num_rows()];
     rows.iter().chain(&edits.deleted).for_each(|at| keep[*at as usize] = false);
     let kept = filter_record_batch(&whole, &BooleanArray::from(keep)).map_err(arrow)?;
-    let all = concat_batches(fetched.schema(), [&kept, new, added]).map_err(arrow)?;
-    Ok(Made::Anew(slices(&by_key(model, &all).map_err(arrow)?, cut)))
+    drop(whole);
+    Ok(Made::Anew(slices(&by_key(model, &[&kept, new, added]).map_err(arrow)?, cut)))
 }
 
-/// The same rows in the order of the key.
-pub(crate) fn by_key(model: &Model, rows: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let keys = encoded(&named(rows, model)?)?;
-    let mut order: Vec<u32> = (0u32..).take(rows.num_rows()).collect();
-    order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
-    take_record_batch(rows, &UInt32Array::from(order))
+/// The rows of these batches in the order of the key.
+pub(crate) fn by_key(model: &Model, batches: &[&RecordBatch]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let keys = batches.iter().map(|rows| encoded(&named(rows, model)?)).collect::<Result<Vec<_>, _>>()?;
+    let rows = |(batch, rows): (usize, &RecordBatch)| (0..rows.num_rows()).map(move |row| (batch, row));
+    let mut order: Vec<(usize, usize)> = batches.iter().copied().enumerate().flat_map(rows).collect();
+    order.sort_by(|a, b| keys[a.0].row(a.1).cmp(&keys[b.0].row(b.1)));
+    interleave_record_batch(batches, &order)
 }
 
-/// In parts of nearly equal length, none above [`Cut::rows`].
+/// In parts of nearly equal length, none above [`Cut::rows`] or, as far as rows are alike, [`Cut::bytes`].
 pub(crate) fn slices(rows: &RecordBatch, cut: Cut) -> Vec<RecordBatch> {
-    let parts = rows.num_rows().div_ceil(cut.rows).max(1);
+    let wide = (rows.get_array_memory_size() as u64).div_ceil(cut.bytes);
+    let parts = rows.num_rows().div_ceil(cut.rows).max(usize::try_from(wide).unwrap_or(1)).max(1);
     let each = rows.num_rows().div_ceil(parts).max(1);
     let cuts = (0..rows.num_rows()).step_by(each);
     cuts.map(|from| rows.slice(from, each.min(rows.num_rows() - from))).collect()

@@ -44,6 +44,9 @@ pub(crate) struct Written {
     pub deletes: u64,
     /// The files.
     pub files: Vec<ChangeSetFile>,
+    /// They hold every row of a table whose columns are others from now on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// Of a dimension: the file with hashes of the business keys whose facts must be pointed anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<String>,
@@ -85,15 +88,15 @@ impl Written {
 
     /// Every file that the commit needs beside the table's own.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let Self { upserts: _, deletes: _, files, moved, repointed } = self;
+        let Self { upserts: _, deletes: _, files, anew: _, moved, repointed } = self;
         let change_set = files.iter().map(|file| file.path.as_str());
         change_set.chain(moved.as_deref()).chain(repointed.as_deref())
     }
 
     /// As a publication lists it; none when there is nothing to load.
     pub fn change_set(self, version: i64) -> Option<ChangeSet> {
-        let Self { upserts, deletes, files, .. } = self;
-        (!files.is_empty()).then_some(ChangeSet { version, upserts, deletes, files })
+        let Self { upserts, deletes, files, anew, .. } = self;
+        (anew || !files.is_empty()).then_some(ChangeSet { version, upserts, deletes, files, anew })
     }
 }
 
@@ -113,6 +116,19 @@ impl Writer {
     pub fn new(lake: &Lake, model: &Model, table: &Schema) -> Self {
         let (lake, model, schema) = (lake.clone(), model.clone(), change_set_schema(table));
         Self { lake, model, schema, held: vec![], bytes: 0, writing: None, written: Written::default() }
+    }
+
+    /// Takes in what another writer has got of the same table. Rows that it has not written yet are put together with
+    /// those of others, so that small parts of a change set make no files of their own.
+    pub async fn then(&mut self, mut next: Self) -> Result<(), CuratedError> {
+        next.settle().await?;
+        self.written.upserts += next.written.upserts;
+        self.written.deletes += next.written.deletes;
+        self.written.files.extend(next.written.files);
+        for rows in next.held {
+            self.keep(rows).await?;
+        }
+        Ok(())
     }
 
     /// Rows that the table has from now on.
@@ -158,10 +174,13 @@ impl Writer {
         }
         let letters: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(change, rows.num_rows())));
         let columns = rows.columns().iter().cloned().chain([letters]).collect();
-        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?;
+        self.keep(RecordBatch::try_new(self.schema.clone(), columns).map_err(of(&self.model.name))?).await
+    }
+
+    async fn keep(&mut self, rows: RecordBatch) -> Result<(), CuratedError> {
         self.bytes += rows.get_array_memory_size();
         self.held.push(rows);
-        let most = FILE_BYTES.min(self.lake.memory() / 8);
+        let most = FILE_BYTES.min(self.lake.memory() / 16);
         if self.bytes as u64 > most { self.flush().await } else { Ok(()) }
     }
 
@@ -275,10 +294,14 @@ pub(crate) async fn read_rows(
     reader.map(|batch| batch.map_err(|e| unreadable(e.into()))).collect()
 }
 
-/// Hashes of the business keys of a dimension whose facts must be pointed anew since a version of it.
-pub(crate) async fn moved_since(dimension: &Table, after: i64) -> Result<HashSet<u64>, CuratedError> {
+/// Hashes of the business keys of a dimension whose facts must be pointed anew since a version of it; none where it
+/// was made anew since, so that any may have moved.
+pub(crate) async fn moved_since(dimension: &Table, after: i64) -> Result<Option<HashSet<u64>>, CuratedError> {
     let mut hashes = HashSet::new();
     for (_, written) in Written::since(dimension, after).await? {
+        if written.anew {
+            return Ok(None);
+        }
         let Some(path) = written.moved else { continue };
         for batch in read_rows(dimension.lake(), &path, None).await? {
             let column = batch.column(0).as_primitive_opt::<Int64Type>();
@@ -289,7 +312,7 @@ pub(crate) async fn moved_since(dimension: &Table, after: i64) -> Result<HashSet
             hashes.extend(column.values().iter().map(|hash| u64::from_ne_bytes(hash.to_ne_bytes())));
         }
     }
-    Ok(hashes)
+    Ok(Some(hashes))
 }
 
 #[cfg(test)]

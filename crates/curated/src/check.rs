@@ -103,7 +103,8 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
         let (Some(table), Some(inputs)) = (tables.get(&model.name), Inputs::new(model, &tables)) else { continue };
         let unfinished = || CuratedError::Unfinished { model: model.name.clone() };
         let state = room.lake.table(Zone::Curated, &state_name(&model.name)).await?.ok_or_else(unfinished)?;
-        let current = table.position(&of_curated(state.name())) == Some(state.version());
+        room.refuse_changed(model, &state)?;
+        let current = !room.stale(model, table) && table.position(&of_curated(state.name())) == Some(state.version());
         if !inputs.are_in(&state) || !current {
             // Said already where a table that it reads is wrong.
             if violations.is_empty() {

@@ -22,7 +22,7 @@ use crate::facts::timelines;
 use crate::history::rebucket;
 use crate::key::{bucket, key_hashes};
 use crate::layout::{DIMENSION_TAIL, surrogate_column};
-use crate::mention::{Keys, ever_mentioned, pick, together};
+use crate::mention::{Keys, all_of, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
 use crate::room::{KeySet, Room, Touched, beside, blocking, named, new_files, of_curated, rows_of};
@@ -47,6 +47,11 @@ pub(crate) async fn build(
 ) -> Result<(Table, TableReport), CuratedError> {
     let mut table = room.table(model).await?;
     let Some(history) = histories.get(&model.name) else { return Ok((table, TableReport::of(model, 0))) };
+    let mentioned = match table.is_anew() && !mentioned.all {
+        // No stored inferred member tells any more that it was mentioned once.
+        true => Mentioned { keys: all_of(room, model, histories).await?, all: true },
+        false => mentioned,
+    };
     let stale = room.stale(model, &table);
     if stale {
         rebucket(room, model, &mut table).await?;
@@ -89,12 +94,7 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        for rows in &bucket.upserts {
-            change_set.upserts(rows).await?;
-        }
-        for rows in &bucket.deletes {
-            change_set.deletes(rows).await?;
-        }
+        change_set.then(bucket.change_set).await?;
         moved.extend(bucket.moved);
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
@@ -122,11 +122,9 @@ impl Job {
     }
 }
 
-#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: Vec<RecordBatch>,
-    deletes: Vec<RecordBatch>,
+    change_set: Writer,
     moved: Vec<u64>,
 }
 
@@ -145,15 +143,13 @@ async fn one_bucket(
         None => history.iter().flat_map(|history| history.files_in(partition)).cloned().collect(),
     };
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let mut out = Done::default();
+    let change_set = Writer::new(&room.lake, model, table.schema());
+    let mut out = Done { rewritten: Rewritten::default(), change_set, moved: Vec::new() };
     for (number, keys) in Touched::parts(past::parts(&input, room.bucket_memory())).enumerate() {
         let plan = plan(room, model, histories, table, &job, (files.clone(), &keys)).await?;
         let unknown = job.unknown.clone().filter(|_| number == 0);
-        let next = part_of_bucket(room, model, table, partition, plan, unknown).await?;
-        out.rewritten.then(next.rewritten, &mut files);
-        out.upserts.extend(next.upserts);
-        out.deletes.extend(next.deletes);
-        out.moved.extend(next.moved);
+        let rewritten = part_of_bucket(room, model, table, partition, (plan, unknown), &mut out).await?;
+        out.rewritten.then(rewritten, &mut files);
     }
     Ok(out)
 }
@@ -163,9 +159,9 @@ async fn part_of_bucket(
     model: &Model,
     table: &Table,
     partition: Partition,
-    mut plan: Plan,
-    unknown: Option<RecordBatch>,
-) -> Result<Done, CuratedError> {
+    (mut plan, unknown): (Plan, Option<RecordBatch>),
+    out: &mut Done,
+) -> Result<Rewritten, CuratedError> {
     refuse_collisions(model, table, &plan).await?;
     let (owned, pointed, awaited) = (model.clone(), room.is_pointed_to(&model.name), room.is_awaited(&model.name));
     let (plan, moved) = blocking(model, move || {
@@ -178,10 +174,10 @@ async fn part_of_bucket(
         Ok((plan, moved))
     })
     .await?;
-    let upserts = vec![plan.upserts().map_err(of(&model.name))?];
-    let deletes = vec![plan.deletes().map_err(of(&model.name))?];
-    let rewritten = rewrite(room, model, table, partition, plan).await?;
-    Ok(Done { rewritten, upserts, deletes, moved })
+    out.moved.extend(moved);
+    out.change_set.upserts(&plan.upserts().map_err(of(&model.name))?).await?;
+    out.change_set.deletes(&plan.deletes().map_err(of(&model.name))?).await?;
+    rewrite(room, model, table, partition, plan).await
 }
 
 /// Compares a whole bucket with its history; for a check, nothing is written.
@@ -238,6 +234,7 @@ async fn plan(
         }
         _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
     };
+    drop(fresh);
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
     let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
     if !job.all_mentions {
@@ -251,6 +248,7 @@ async fn plan(
         mentioned.push(ever_mentioned(room, histories, model, &vanished).await?);
         compute(room, model, &history, &mentioned).await?
     };
+    drop(history);
     let difference = differs(model, &stored.rows, &found)?;
     Ok(Plan { stored, wanted: found, difference })
 }

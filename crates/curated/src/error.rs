@@ -66,6 +66,18 @@ pub enum CuratedError {
         /// The table.
         table: String,
     },
+    /// The rows of the model's tables are known by another key than the model's.
+    #[error("the key of model `{model}` is not the one that its rows are known by")]
+    KeyChanged {
+        /// The model.
+        model: ModelName,
+    },
+    /// Older history rows were to be kept, which lack what the model has now.
+    #[error("history rows of model `{model}` have other columns, so none can be kept as it is")]
+    KeptColumns {
+        /// The model.
+        model: ModelName,
+    },
     /// A model that has no history of its own, or that the project does not have.
     #[error("`{model}` is no model with a history")]
     NoHistory {
@@ -220,9 +232,21 @@ impl Diagnose for CuratedError {
             ),
             Self::ColumnsChanged { .. } => known(
                 "W6401",
-                "columns were added, removed, renamed or given another type; loads and older readers know the old ones",
+                "columns were added, removed, moved, renamed or given another type, and a build adds to what is stored",
+                "run `weir restate` with the model's name: it shows what would change, and with `--apply` swaps it",
+                Retry::AfterConfiguration,
+            ),
+            Self::KeyChanged { .. } => known(
+                "W6406",
+                "the business key, its type or the surrogate key's name was changed; facts and loads find rows by it",
                 "give the changed model a new name: staging has the whole history, so its first build fills it",
                 Retry::AfterConfiguration,
+            ),
+            Self::KeptColumns { .. } => known(
+                "W6407",
+                "`--from` keeps the history rows of earlier changes, and the model's columns were changed",
+                "restate the model without `--from`: staging has every change, so nothing is lost",
+                Retry::AfterUsage,
             ),
             Self::NoHistory { .. } => known(
                 "W6402",

@@ -42,9 +42,10 @@ pub(crate) async fn build(
         rebucket(room, model, &mut table).await?;
     }
     let input = of_curated(history.name());
-    let after = table.position(&input).filter(|_| !stale);
-    let mut touched = touched(model, history, after, room.buckets).await?;
     let moved = moved_members(&spec, &table, indexes).await?;
+    let after = table.position(&input).filter(|_| !stale && moved.is_some());
+    let mut touched = touched(model, history, after, room.buckets).await?;
+    let moved = moved.unwrap_or_default();
     if after.is_some() && moved.iter().any(|(_, hashes)| !hashes.is_empty()) {
         touch_pointing(room, model, &table, &moved, indexes, &mut touched).await?;
     }
@@ -59,12 +60,7 @@ pub(crate) async fn build(
     let mut done = futures::stream::iter(jobs).buffered(room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
-        for rows in &bucket.upserts {
-            change_set.upserts(rows).await?;
-        }
-        for rows in &bucket.deletes {
-            change_set.deletes(rows).await?;
-        }
+        change_set.then(bucket.change_set).await?;
         rewritten.add.extend(bucket.rewritten.add);
         rewritten.remove.extend(bucket.rewritten.remove);
         repointed.extend(bucket.repointed);
@@ -82,23 +78,25 @@ pub(crate) async fn build(
     Ok((table, report))
 }
 
-/// For each pointer, the business keys (by hash) whose versions changed since this table was built.
+/// For each pointer, the business keys (by hash) whose versions changed since this table was built; none where a
+/// dimension was made anew since.
 async fn moved_members(
     spec: &FactSpec<'_>,
     table: &Table,
     indexes: &Indexes,
-) -> Result<Vec<(usize, HashSet<u64>)>, CuratedError> {
+) -> Result<Option<Vec<(usize, HashSet<u64>)>>, CuratedError> {
     let mut all = Vec::new();
     let mut read: BTreeMap<&ModelName, HashSet<u64>> = BTreeMap::new();
     for (i, pointer) in spec.dimensions.iter().enumerate() {
         let Some(index) = indexes.get(&pointer.dimension) else { continue };
         let Some(after) = table.position(&of_curated(pointer.dimension.as_str())) else { continue };
         if !read.contains_key(&pointer.dimension) {
-            read.insert(&pointer.dimension, moved_since(index.table(), after).await?);
+            let Some(moved) = moved_since(index.table(), after).await? else { return Ok(None) };
+            read.insert(&pointer.dimension, moved);
         }
         all.push((i, read[&pointer.dimension].clone()));
     }
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// Touches the stored facts that point to one of these business keys; reads key columns only.
@@ -137,11 +135,9 @@ async fn touch_pointing(
     Ok(())
 }
 
-#[derive(Default)]
 struct Done {
     rewritten: Rewritten,
-    upserts: Vec<RecordBatch>,
-    deletes: Vec<RecordBatch>,
+    change_set: Writer,
     repointed: Vec<RecordBatch>,
 }
 
@@ -161,7 +157,8 @@ async fn one_bucket(
     };
     let spec = spec(model).map_err(of(&model.name))?;
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let mut out = Done::default();
+    let change_set = Writer::new(&room.lake, model, table.schema());
+    let mut out = Done { rewritten: Rewritten::default(), change_set, repointed: Vec::new() };
     for keys in Touched::parts(past::parts(&input, room.bucket_memory())) {
         let touched = touched.within(&keys);
         let plan = plan(room, model, history, indexes, table, (bucket, files.clone(), touched)).await?;
@@ -170,8 +167,9 @@ async fn one_bucket(
             let replaced = plan.replaced().map_err(of(&model.name))?;
             out.repointed.push(moved::moves(model, spec, &replaced, &upserts).map_err(of(&model.name))?);
         }
-        out.upserts.push(upserts);
-        out.deletes.push(plan.deletes().map_err(of(&model.name))?);
+        out.change_set.upserts(&upserts).await?;
+        out.change_set.deletes(&plan.deletes().map_err(of(&model.name))?).await?;
+        drop(upserts);
         let next = rewrite(room, model, table, partition, plan).await?;
         out.rewritten.then(next, &mut files);
     }

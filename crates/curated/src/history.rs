@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use futures::StreamExt;
@@ -26,6 +26,8 @@ use crate::room::{Room, blocking, named, of_staging};
 
 /// Bytes of rows held in memory before every bucket's are written, where memory allows.
 const HELD: u64 = 96 << 20;
+/// Buckets that are sorted and written at the same time.
+const WRITES_AT_ONCE: usize = 4;
 /// Position under which a history keeps the time before which a restatement left its rows as they were.
 const KEPT_BEFORE: &str = "weir:curated:kept_before";
 /// Its value where every row is of today's definition.
@@ -67,7 +69,7 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     if taken.keyless > 0 {
         tracing::warn!(model = %model.name, rows = taken.keyless, "rows without a complete business key left out");
     }
-    let rewind = room.mark(model, &history);
+    let rewind = room.history_marks(model, &history);
     let positions = vec![(position, staging.version())];
     let info = info(taken);
     history.commit(Commit { add, positions, rewind, info, ..Commit::default() }).await?;
@@ -81,7 +83,8 @@ fn info(taken: Taken) -> serde_json::Map<String, serde_json::Value> {
 }
 
 /// Reads a model's history anew from staging, in today's definition, and swaps it in one commit. With `from`,
-/// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay.
+/// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay, so
+/// the columns must be the same.
 pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Result<Table, CuratedError> {
     let mut history = room.history_to_restate(model).await?;
     let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok(history) };
@@ -113,7 +116,7 @@ pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Re
         positions.push((of_staging(source.as_str()), staging.version()));
     }
     let add = out.finish().await?;
-    let mut rewind = room.mark(model, &history);
+    let mut rewind = room.history_marks(model, &history);
     rewind.push((KEPT_BEFORE.to_owned(), from.unwrap_or(NOTHING_KEPT)));
     let info = info(taken);
     history.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
@@ -208,10 +211,19 @@ impl<'a> Spread<'a> {
         if self.buckets.bytes as u64 > self.most { self.write().await } else { Ok(()) }
     }
 
+    /// Bucket by bucket, so that only few rows are there a second time, sorted.
     async fn write(&mut self) -> Result<(), CuratedError> {
-        let (owned, held, cut, kind) = (self.model.clone(), self.buckets.drain(), self.room.cut, self.kind);
-        let files = blocking(self.model, move || files(&owned, cut, kind, held).map_err(of(&owned.name))).await?;
-        self.add.extend(self.table.write_files(files).await?);
+        let (model, cut, kind, table) = (self.model, self.room.cut, self.kind, self.table);
+        let mut writing = futures::stream::iter(self.buckets.drain())
+            .map(|(bucket, batches)| async move {
+                let owned = model.clone();
+                let work = move || files(&owned, cut, kind, bucket, batches).map_err(of(&owned.name));
+                Ok::<_, CuratedError>(table.write_files(blocking(model, work).await?).await?)
+            })
+            .buffered(WRITES_AT_ONCE);
+        while let Some(written) = writing.next().await {
+            self.add.extend(written?);
+        }
         Ok(())
     }
 
@@ -221,26 +233,24 @@ impl<'a> Spread<'a> {
     }
 }
 
-/// Each bucket's rows in the order of the key.
+/// A bucket's rows in the order of the key.
 fn files(
     model: &Model,
     cut: Cut,
     kind: Kind,
-    held: BTreeMap<u16, Vec<RecordBatch>>,
+    bucket: u16,
+    batches: Vec<RecordBatch>,
 ) -> Result<Vec<NewFile>, ArrowError> {
-    let mut files = Vec::new();
-    for (bucket, batches) in held {
-        let Some(first) = batches.first() else { continue };
-        let rows = by_key(model, &concat_batches(&first.schema(), &batches)?)?;
-        for part in slices(&rows, cut) {
-            let tags = match kind {
-                Kind::History => past::tags(&part)?,
-                Kind::Table => BTreeMap::new(),
-            };
-            files.push(NewFile { partition: Partition::Bucket(bucket), batches: vec![part], tags });
-        }
-    }
-    Ok(files)
+    let rows = by_key(model, &batches.iter().collect::<Vec<_>>())?;
+    drop(batches);
+    let file = |part: RecordBatch| {
+        let tags = match kind {
+            Kind::History => past::tags(&part)?,
+            Kind::Table => BTreeMap::new(),
+        };
+        Ok(NewFile { partition: Partition::Bucket(bucket), batches: vec![part], tags })
+    };
+    slices(&rows, cut).into_iter().map(file).collect()
 }
 
 /// A batch's rows by bucket, and how many have no complete key.

@@ -17,6 +17,7 @@ pub mod calendar;
 mod change_set;
 mod changes;
 mod check;
+mod column_changes;
 mod committed;
 mod date_table;
 pub mod difference;
@@ -54,6 +55,7 @@ mod vacuum;
 
 pub use build::{build, build_selected};
 pub use check::{Violation, check};
+pub use column_changes::ColumnChanges;
 pub use error::{CuratedError, Misfit};
 pub use plan::{Builds, Reason, TablePlan, plan};
 pub use publish::{latest, read as publication};

@@ -113,6 +113,15 @@ pub(crate) async fn all_mentions(
     Ok(mentions)
 }
 
+/// Keys of one dimension that any change ever mentions.
+pub(crate) async fn all_of(
+    room: &Room,
+    dimension: &Model,
+    histories: &BTreeMap<ModelName, Table>,
+) -> Result<Keys, CuratedError> {
+    Ok(all_mentions(room, histories).await?.keys.remove(&dimension.name).unwrap_or_default())
+}
+
 async fn add(
     room: &Room,
     model: &Model,

@@ -33,9 +33,9 @@ use crate::scd::OPEN;
 const MAX_TIME: &str = "weir.maxSourceTs";
 /// Tag of a history file: bytes that its rows take in memory.
 const MEMORY: &str = "weir.memory";
-/// Bytes that a bucket's work takes at its peak, for each byte of its history in memory: the history in parts and as
-/// one, encodings of its keys, its tracked columns and its whole rows, the versions, and these encoded.
-const WORK: u64 = 8;
+/// Bytes that a bucket's work takes at its peak, for each byte of its history in memory: the history, encodings of its
+/// keys, its tracked columns and its whole rows, the versions; then these encoded, and what is written of them.
+const WORK: u64 = 6;
 /// More parts would read the bucket more often than memory is worth.
 const MOST_PARTS: u64 = 64;
 

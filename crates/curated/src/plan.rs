@@ -9,9 +9,10 @@ use weir_lake::{DataFile, Lake, Partition, Table};
 use weir_project::{Graph, Model, ModelKind, Node, Project, Selection};
 
 use crate::change_set::moved_since;
+use crate::column_changes::ColumnChanges;
 use crate::error::CuratedError;
 use crate::key::{bucket, key_hashes};
-use crate::layout::{history_name, table_schema};
+use crate::layout::{history_name, history_schema, table_schema};
 use crate::query::plain_columns;
 use crate::room::{Room, of_curated, of_staging};
 
@@ -33,6 +34,11 @@ pub enum Reason {
     NeverBuilt,
     /// Its model is another than the one that it was built with: the build refuses it.
     DefinitionChanged,
+    /// Its model has other columns than the table: the build refuses it.
+    ColumnsChanged {
+        /// How they differ.
+        columns: ColumnChanges,
+    },
     /// Rows were staged since.
     NewRows {
         /// The staging table.
@@ -149,8 +155,17 @@ async fn of_model(room: &Room, model: &Model, landed: &BTreeMap<TableName, u64>)
     let mut look = Look { room, model, reasons: Vec::new(), new_rows: 0, touched: BTreeSet::new() };
     match &table {
         Some(table) if !table.positions().is_empty() => {
-            if room.has_changed(model, table, &table_schema(model)) {
-                look.reasons.push(Reason::DefinitionChanged);
+            // A table follows from its history: where that one is of today's definition, a build goes on from it.
+            let refused = match &history {
+                Some(history) => room.has_changed(model, history, &history_schema(model)),
+                None => room.has_changed(model, table, &table_schema(model)),
+            };
+            if refused {
+                let columns = ColumnChanges::between(table.schema(), &table_schema(model));
+                look.reasons.push(match columns.is_empty() {
+                    true => Reason::DefinitionChanged,
+                    false => Reason::ColumnsChanged { columns },
+                });
             }
         }
         _ => {
@@ -259,7 +274,8 @@ impl Look<'_> {
         for name in names {
             let Some(after) = table.position(&of_curated(name.as_str())) else { continue };
             let Some(dimension) = self.room.lake.table(Zone::Curated, name.as_str()).await? else { continue };
-            let keys = moved_since(&dimension, after).await?.len() as u64;
+            let moved = moved_since(&dimension, after).await?;
+            let keys = moved.map_or_else(|| dimension.rows(), |keys| keys.len() as u64);
             self.reasons.extend((keys > 0).then(|| Reason::Moved { dimension: name.clone(), keys }));
         }
         Ok(())

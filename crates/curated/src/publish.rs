@@ -54,8 +54,11 @@ pub(crate) async fn draft(
         let Some(table) = tables.get(&model.name) else { continue };
         let before = last.iter().flat_map(|last| &last.tables).find(|before| before.table == model.name);
         let after = before.map_or(-1, |before| before.version);
-        let written = Written::since(table, after).await?.into_iter();
-        let change_sets = written.filter_map(|(commit, written)| written.change_set(commit.version)).collect();
+        let mut written = Written::since(table, after).await?;
+        // What came before a table was made anew has other columns, and nothing to say any more.
+        written.drain(..written.iter().rposition(|(_, written)| written.anew).unwrap_or(0));
+        let change_sets = written.into_iter().filter_map(|(commit, written)| written.change_set(commit.version));
+        let change_sets = change_sets.collect();
         let table = model.name.clone();
         published.push(PublishedTable { version: tables[&table].version(), table, key: load_key(model), change_sets });
     }

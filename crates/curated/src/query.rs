@@ -5,7 +5,7 @@
 //! that makes a row leave would leave the old row behind.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
@@ -26,6 +26,8 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, Statemen
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
+use futures::stream::Fuse;
+use tokio::sync::Mutex;
 use weir_lake::{Batches, DataFile, Lake, Table};
 use weir_project::{Model, Needs, SqlFile};
 
@@ -33,7 +35,7 @@ use crate::error::{CuratedError, Misfit};
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
 use crate::unavailable;
 
-/// Small hour files are put together to batches of this size before they are computed on.
+/// Small hour files are put together to batches of this size before they are computed on, where memory allows.
 const BATCH_ROWS: usize = 64 * 1024;
 
 /// Columns that the query engine gives, in the form of a model's history.
@@ -220,7 +222,7 @@ pub(crate) fn plain_columns(text: &str) -> HashMap<String, String> {
 /// A session in which `staging.<table>` streams these rows once.
 fn session(lake: &Lake, staging: &Table, schema: SchemaRef, rows: Batches) -> Result<SessionContext, DataFusionError> {
     let context = session_with(lake, "staging")?;
-    context.register_table(TableReference::partial("staging", staging.name()), once(schema, rows)?)?;
+    context.register_table(TableReference::partial("staging", staging.name()), once(lake, schema, rows)?)?;
     Ok(context)
 }
 
@@ -233,16 +235,23 @@ pub(crate) fn session_with(lake: &Lake, schema: &str) -> Result<SessionContext, 
     Ok(context)
 }
 
-/// A table that streams these rows once.
-pub(crate) fn once(schema: SchemaRef, rows: Batches) -> Result<Arc<StreamingTable>, DataFusionError> {
-    let rows = OnceRows { schema: schema.clone(), rows: Mutex::new(Some(rows)) };
-    Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(rows)])?))
+/// A table that streams these rows once: to as many partitions as a query is spread over, each of which takes the next
+/// rows when it is ready for them. So the engine has no reason to spread them itself, for which it holds and copies
+/// batches of thousands of rows, however wide these are.
+pub(crate) fn once(lake: &Lake, schema: SchemaRef, rows: Batches) -> Result<Arc<StreamingTable>, DataFusionError> {
+    let most = usize::try_from(lake.batch_bytes()).unwrap_or(usize::MAX);
+    let rows = OnceRows { schema: schema.clone(), most, rows: Arc::new(Mutex::new(rows.fuse())) };
+    let partitions = std::iter::repeat_with(|| Arc::new(rows.clone()) as Arc<dyn PartitionStream>);
+    Ok(Arc::new(StreamingTable::try_new(schema, partitions.take(lake.parallel()).collect())?))
 }
 
 /// Rows that can be read once.
+#[derive(Clone)]
 struct OnceRows {
     schema: SchemaRef,
-    rows: Mutex<Option<Batches>>,
+    /// Bytes of a batch.
+    most: usize,
+    rows: Arc<Mutex<Fuse<Batches>>>,
 }
 
 impl std::fmt::Debug for OnceRows {
@@ -257,38 +266,27 @@ impl PartitionStream for OnceRows {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let rows = rows.unwrap_or_else(|| futures::stream::empty().boxed());
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), gathered(self.schema.clone(), rows)))
+        let next = |rows: Self| async move { Ok(rows.next().await?.map(|batch| (batch, rows))) };
+        let batches = futures::stream::try_unfold(self.clone(), next);
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
     }
 }
 
-/// Small batches put together.
-fn gathered(
-    schema: SchemaRef,
-    rows: Batches,
-) -> impl futures::Stream<Item = Result<RecordBatch, DataFusionError>> + Send {
-    let start = (rows, Vec::<RecordBatch>::new(), 0_usize);
-    futures::stream::try_unfold(start, move |(mut rows, mut held, mut count)| {
-        let schema = schema.clone();
-        async move {
-            while count < BATCH_ROWS {
-                match rows.next().await {
-                    Some(Ok(batch)) => {
-                        count += batch.num_rows();
-                        held.push(batch);
-                    }
-                    Some(Err(error)) => return Err(DataFusionError::External(Box::new(error))),
-                    None => break,
-                }
-            }
-            if count == 0 {
-                return Ok(None);
-            }
-            let batch = concat_batches(&schema, &held)?;
-            Ok(Some((batch, (rows, Vec::new(), 0))))
+impl OnceRows {
+    /// The next small batches put together.
+    async fn next(&self) -> Result<Option<RecordBatch>, DataFusionError> {
+        let (mut held, mut count, mut bytes) = (Vec::new(), 0, 0);
+        let mut rows = self.rows.lock().await;
+        while count < BATCH_ROWS && bytes < self.most {
+            let Some(batch) = rows.next().await else { break };
+            let batch = batch.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            count += batch.num_rows();
+            bytes += batch.get_array_memory_size();
+            held.push(batch);
         }
-    })
+        drop(rows);
+        if count == 0 { Ok(None) } else { Ok(Some(concat_batches(&self.schema, &held)?)) }
+    }
 }
 
 #[cfg(test)]

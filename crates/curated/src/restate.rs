@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use weir_core::name::ModelName;
+use weir_core::publication::Publication;
 use weir_core::zone::Zone;
 use weir_lake::Lake;
 use weir_project::{Model, ModelKind, Project};
@@ -83,11 +84,13 @@ pub(crate) async fn plan_in(room: &Room, restate: &Restate) -> Result<Vec<TableD
     let scratch = room.elsewhere(room.lake.scratch(&[]).await?);
     restate_in(&scratch, restate).await?;
     let mut diffs = Vec::new();
+    let published = latest(&room.lake).await?;
     for model in room.models.iter() {
         let before = room.lake.table(Zone::Curated, model.name.as_str()).await?;
         let after = scratch.lake.table(Zone::Curated, model.name.as_str()).await?;
         if let (Some(before), Some(after)) = (before, after) {
-            diffs.push(diff(room, model, &before, &after).await?);
+            let same_key = key_of(&published, model).is_none_or(|key| *key == load_key(model));
+            diffs.push(diff(room, model, same_key, [&before, &after]).await?);
         }
     }
     Ok(diffs)
@@ -106,8 +109,14 @@ pub(crate) async fn restate_in(room: &Room, restate: &Restate) -> Result<BuildRe
     let mut chosen: Vec<&Model> = Vec::new();
     for model in room.models.iter().filter(|model| model.source.is_some()) {
         let history = room.history_to_restate(model).await?;
-        if named.contains(&model.name) || (named.is_empty() && room.stale(model, &history)) {
-            refuse_other_key(room, model).await?;
+        if named.contains(&model.name) || (named.is_empty() && room.is_changed(model, &history)) {
+            if room.has_other_key(model, &history) {
+                return Err(CuratedError::KeyChanged { model: model.name.clone() });
+            }
+            refuse_other_load_key(room, model).await?;
+            if history.is_anew() && restate.from.is_some() {
+                return Err(CuratedError::KeptColumns { model: model.name.clone() });
+            }
             room.table(model).await?;
             chosen.push(model);
         } else {
@@ -119,8 +128,11 @@ pub(crate) async fn restate_in(room: &Room, restate: &Restate) -> Result<BuildRe
     for model in room.aggregates() {
         let Some(spec) = AggregateSpec::new(model) else { continue };
         let state = room.state(model, &spec).await?;
-        if named.contains(&model.name) || (named.is_empty() && room.stale(model, &state)) {
-            room.table(model).await?;
+        if named.contains(&model.name) || (named.is_empty() && room.is_changed(model, &state)) {
+            // Groups may change with the columns: then the loaded table is made anew, too.
+            if !room.table(model).await?.is_anew() {
+                refuse_other_load_key(room, model).await?;
+            }
             aggregates.push(model.name.clone());
         } else {
             room.refuse_changed(model, &state)?;
@@ -132,12 +144,16 @@ pub(crate) async fn restate_in(room: &Room, restate: &Restate) -> Result<BuildRe
     build_in(&room.clone().restating(aggregates)).await
 }
 
-/// What was loaded is known by its key, so a fact cannot change it.
-async fn refuse_other_key(room: &Room, model: &Model) -> Result<(), CuratedError> {
-    let published = latest(&room.lake).await?;
-    let table = published.iter().flat_map(|build| &build.tables).find(|table| table.table == model.name);
-    if table.is_some_and(|table| table.key != load_key(model)) {
-        return Err(CuratedError::ColumnsChanged { model: model.name.clone(), table: model.name.to_string() });
+/// What was loaded is known by its key, so that one cannot change.
+async fn refuse_other_load_key(room: &Room, model: &Model) -> Result<(), CuratedError> {
+    match key_of(&latest(&room.lake).await?, model) {
+        Some(key) if *key != load_key(model) => Err(CuratedError::KeyChanged { model: model.name.clone() }),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// The key by which a model's rows were published.
+fn key_of<'a>(published: &'a Option<Publication>, model: &Model) -> Option<&'a Vec<String>> {
+    let table = published.iter().flat_map(|build| &build.tables).find(|table| table.table == model.name);
+    table.map(|table| &table.key)
 }

@@ -26,6 +26,12 @@ use crate::query::plain_columns;
 /// Position under which a table keeps the hash of the model that it was built with.
 const DEFINITION: &str = "weir:curated:definition";
 
+/// Position under which a history keeps the hash of its business key.
+const KEY: &str = "weir:curated:key";
+/// Position under which a table keeps the hash of its columns as they are declared: a length is in no data file, but
+/// in a warehouse.
+const DECLARED: &str = "weir:curated:columns";
+
 /// Position of a table's input: how far staging has gone into it.
 pub(crate) fn of_staging(table: &str) -> String {
     format!("weir:staging:{table}")
@@ -64,7 +70,7 @@ impl Room {
             sources: sources.into(),
             lake: lake.clone(),
             buckets: buckets.max(1),
-            cut: Cut::default(),
+            cut: Cut::within(lake.memory()),
             selection: None,
             restated: Arc::default(),
         }
@@ -75,9 +81,10 @@ impl Room {
         std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8) + 1
     }
 
-    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them and as much again for all else.
+    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the
+    /// rows of change sets, and for the program itself.
     pub fn bucket_memory(&self) -> u64 {
-        self.lake.memory() / (self.at_once() as u64 + 1)
+        self.lake.memory() / (2 * self.at_once() as u64)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
@@ -121,36 +128,44 @@ impl Room {
 
     /// A model's history table, made if missing, whatever definition its rows are of.
     pub async fn history_to_restate(&self, model: &Model) -> Result<Table, CuratedError> {
-        self.open(model, &history_name(&model.name), history_schema(model), Partitioning::Bucket).await
+        self.open(&history_name(&model.name), &history_schema(model), Partitioning::Bucket).await
     }
 
     /// A model's own table, made if missing. One of an older definition is [`Room::stale`]: where its history is
-    /// of today's, which a build sees first, the table is computed anew as a whole.
+    /// of today's, which a build sees first, the table is computed anew as a whole. One with other columns than the
+    /// model declares is, moreover, made anew by its next commit.
     pub async fn table(&self, model: &Model) -> Result<Table, CuratedError> {
         let partitioning = match model.kind {
             ModelKind::DateDimension | ModelKind::View { .. } => Partitioning::None,
             ModelKind::Dimension { .. } | ModelKind::Fact { .. } | ModelKind::Aggregate { .. } => Partitioning::Bucket,
         };
-        self.open(model, model.name.as_str(), table_schema(model), partitioning).await
+        let schema = table_schema(model);
+        let table = self.open(model.name.as_str(), &schema, partitioning).await?;
+        let known = table.position(DECLARED);
+        if self.stale(model, &table) && known.is_some() && declared(model, &table).is_some() {
+            return Ok(table.anew(&schema));
+        }
+        if table.is_anew() && partitioning == Partitioning::None {
+            // A table without buckets has no history that would give its rows again.
+            self.refuse_changed(model, &table)?;
+        }
+        Ok(table)
     }
 
     /// An aggregate's state table, made if missing.
     pub async fn state(&self, model: &Model, spec: &AggregateSpec) -> Result<Table, CuratedError> {
-        self.open(model, &state_name(&model.name), spec.state_schema(), Partitioning::Bucket).await
+        self.open(&state_name(&model.name), &spec.state_schema(), Partitioning::Bucket).await
     }
 
-    async fn open(
-        &self,
-        model: &Model,
-        name: &str,
-        schema: SchemaRef,
-        partitioning: Partitioning,
-    ) -> Result<Table, CuratedError> {
-        let table = self.lake.create_table(Zone::Curated, name, &schema, partitioning).await?;
-        if columns(table.schema()) != columns(&schema) {
-            return Err(CuratedError::ColumnsChanged { model: model.name.clone(), table: name.to_owned() });
-        }
-        Ok(table)
+    /// A table; with other columns than these, as its next commit makes it anew.
+    async fn open(&self, name: &str, schema: &SchemaRef, partitioning: Partitioning) -> Result<Table, CuratedError> {
+        let table = self.lake.create_table(Zone::Curated, name, schema, partitioning).await?;
+        if columns(table.schema()) == columns(schema) { Ok(table) } else { Ok(table.anew(schema)) }
+    }
+
+    /// Whether a table that was opened here is of an older definition of its model, or has other columns.
+    pub fn is_changed(&self, model: &Model, table: &Table) -> bool {
+        table.is_anew() || self.stale(model, table)
     }
 
     /// Whether a table holds rows of another form of its model.
@@ -163,13 +178,16 @@ impl Room {
         table.position(DEFINITION).is_some_and(|known| known != self.definition(model))
     }
 
-    /// Refuses a table of an older definition of its model.
+    /// Refuses a table of an older definition of its model, or with other columns.
     pub fn refuse_changed(&self, model: &Model, table: &Table) -> Result<(), CuratedError> {
-        if self.stale(model, table) {
-            let (model, table) = (model.name.clone(), table.name().to_owned());
-            return Err(CuratedError::ModelChanged { model, table });
+        if !self.is_changed(model, table) {
+            return Ok(());
         }
-        Ok(())
+        let (model, name) = (model.name.clone(), table.name().to_owned());
+        Err(match table.is_anew() {
+            true => CuratedError::ColumnsChanged { model, table: name },
+            false => CuratedError::ModelChanged { model, table: name },
+        })
     }
 
     /// The mark of the model that a commit must set, where the table does not hold it. A hash is greater or less
@@ -180,6 +198,17 @@ impl Room {
             return Vec::new();
         }
         vec![(DEFINITION.to_owned(), definition)]
+    }
+
+    /// The marks that a commit of a history must set: as [`Room::mark`], and its business key.
+    pub fn history_marks(&self, model: &Model, history: &Table) -> Vec<(String, i64)> {
+        let key = (history.position(KEY) != Some(key_mark(model))).then(|| (KEY.to_owned(), key_mark(model)));
+        self.mark(model, history).into_iter().chain(key).collect()
+    }
+
+    /// Whether a history's rows are known by another business key than the model's.
+    pub fn has_other_key(&self, model: &Model, history: &Table) -> bool {
+        history.position(KEY).is_some_and(|known| known != key_mark(model))
     }
 
     /// A hash of everything that rows in a model's tables depend on.
@@ -198,8 +227,7 @@ impl Room {
             ModelKind::DateDimension | ModelKind::View { .. } => Ok(()),
         };
         debug_assert!(written.is_ok(), "writing to a string does not fail");
-        // 63 bits: a position is a non-negative number.
-        i64::from_ne_bytes((text_hash(&text) >> 1).to_ne_bytes())
+        mark_of(&text)
     }
 
     /// Facts with the positions of their pointers to a dimension.
@@ -268,6 +296,24 @@ pub fn hides(sources: &[weir_project::Table], model: &Model, column: &str) -> bo
     let columns = model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
     let plain = columns.get(column).and_then(|column| source?.column(column));
     plain.is_none_or(|column| source.is_none_or(|table| table.pii.contains(&column.name)))
+}
+
+/// A hash as a position: 63 bits, as a position is a non-negative number.
+fn mark_of(text: &str) -> i64 {
+    i64::from_ne_bytes((text_hash(text) >> 1).to_ne_bytes())
+}
+
+/// A hash of a model's business key: names and stored types.
+fn key_mark(model: &Model) -> i64 {
+    let columns = model.key.iter().filter_map(|name| model.column(name.as_str()));
+    mark_of(&columns.map(|column| format!("{} {};", column.name, arrow_type(column.kind))).collect::<String>())
+}
+
+/// The mark of a table's declared columns that a commit must set, where the table does not hold it.
+pub(crate) fn declared(model: &Model, table: &Table) -> Option<(String, i64)> {
+    let columns = model.table_columns();
+    let text: String = columns.iter().map(|c| format!("{} {} {};", c.name, c.kind, c.nullable)).collect();
+    (table.position(DECLARED) != Some(mark_of(&text))).then(|| (DECLARED.to_owned(), mark_of(&text)))
 }
 
 fn columns(schema: &Schema) -> Vec<(&String, &DataType)> {

@@ -8,7 +8,7 @@ use crate::bucket::Rewritten;
 use crate::change_set::Writer;
 use crate::error::CuratedError;
 use crate::report::TableReport;
-use crate::room::{Room, of_staging};
+use crate::room::{Room, declared, of_staging};
 
 /// What a build found for one table.
 pub(crate) struct Outcome {
@@ -35,12 +35,13 @@ pub(crate) async fn commit(
         positions.extend(history.position(&name).map(|position| (name, position)));
     }
     positions.retain(|(name, position)| table.position(name) != Some(*position));
-    let rewind = room.mark(model, table);
+    let mut rewind = room.mark(model, table);
     let idle = rewritten.add.is_empty() && rewritten.remove.is_empty();
     if idle && positions.is_empty() && rewind.is_empty() {
         return Ok(TableReport::of(model, table.version()));
     }
-    let written = change_set.finish().await?;
+    let mut written = change_set.finish().await?;
+    written.anew = table.is_anew();
     let change_set_bytes = written.files.iter().map(|file| file.content_length).sum();
     let mut report = TableReport::of(model, 0);
     (report.upserts, report.deletes, report.change_set_bytes) = (written.upserts, written.deletes, change_set_bytes);
@@ -48,6 +49,7 @@ pub(crate) async fn commit(
         path: format!("curated/{}", model.name),
         source: Box::new(source),
     })?;
+    rewind.extend(declared(model, table));
     let Rewritten { add, remove } = rewritten;
     report.version = table.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("curated.table_committed");

@@ -24,7 +24,8 @@ pub struct Commit {
     pub positions: Vec<(String, i64)>,
     /// Positions that are set back, when what they stood for is removed.
     pub rewind: Vec<(String, i64)>,
-    /// The table's own columns from now on; a superset of those before ([`crate::union`]).
+    /// The table's own columns from now on; a superset of those before ([`crate::union`]). For any others there is
+    /// [`Table::anew`].
     pub schema: Option<SchemaRef>,
     /// What the commitInfo says, e.g. `weir.landing`.
     pub info: Map<String, Value>,
@@ -89,16 +90,19 @@ impl Table {
         let now = chrono::Utc::now().timestamp_millis();
         let data_change = !commit.rearranges;
         let mut actions = Vec::with_capacity(commit.add.len() + commit.remove.len() + 1);
-        if let Some(columns) = &commit.schema
-            && columns != &self.schema
-        {
-            let mut fields = schema::delta_fields(&self.full_name, &schema::normal(columns))?;
+        let columns = commit.schema.as_ref().map_or_else(|| self.schema.clone(), |columns| schema::normal(columns));
+        if columns != self.stored_schema() {
+            let mut fields = schema::delta_fields(&self.full_name, &columns)?;
             let partition_columns = arrow::datatypes::Schema::new(self.partitioning.fields().collect::<Vec<_>>());
             fields.extend(schema::delta_fields(&self.full_name, &partition_columns)?);
             let refused = |e: deltalake::DeltaTableError| LakeError::delta(&self.full_name, self.version(), e);
             let columns = StructType::try_new(fields).map_err(|e| refused(e.into()))?;
             let metadata = self.state.metadata().clone().with_schema(&columns).map_err(|e| refused(e.into()))?;
             actions.push(Action::Metadata(metadata));
+        }
+        if self.anew {
+            let stored = self.stored_files()?;
+            actions.extend(stored.values().map(|file| Action::Remove(file.to_remove(data_change, now))));
         }
         actions.extend(commit.remove.iter().map(|file| Action::Remove(file.to_remove(data_change, now))));
         actions.extend(commit.add.iter().map(|file| Action::Add(file.to_add(data_change))));
@@ -110,6 +114,7 @@ impl Table {
         if let Some(columns) = commit.schema {
             self.schema = schema::normal(&columns);
         }
+        self.anew = false;
         let files = Arc::make_mut(&mut self.files);
         for file in &commit.remove {
             files.remove(&file.path);

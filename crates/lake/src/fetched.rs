@@ -22,7 +22,7 @@ use weir_core::zone::Zone;
 use crate::encode;
 use crate::error::LakeError;
 use crate::file::DataFile;
-use crate::read::decode;
+use crate::read::Decoder;
 use crate::schema::normal;
 use crate::stats;
 use crate::table::Table;
@@ -92,6 +92,12 @@ impl Fetched {
         &self.schema
     }
 
+    /// Bytes that its rows take in memory.
+    pub fn memory(&self) -> u64 {
+        let groups = self.metadata.metadata().row_groups();
+        groups.iter().map(|group| crate::read::memory(group, &ProjectionMask::all())).sum()
+    }
+
     /// These columns, of all rows or of those at these growing positions. A column that the file lacks is null.
     pub fn decode(&self, columns: &[&str], rows: Option<&[u32]>) -> Result<RecordBatch, LakeError> {
         let fields = columns.iter().map(|name| self.schema.fields().find(name).map(|(_, field)| field.clone()));
@@ -107,9 +113,7 @@ impl Fetched {
     }
 
     fn all(&self, rows: Option<&[u32]>) -> Result<RecordBatch, ParquetError> {
-        let groups = self.metadata.metadata().row_groups();
-        let size: i64 = groups.iter().map(|group| group.total_byte_size()).sum();
-        let large = size.unsigned_abs() > self.keep;
+        let large = self.memory() > self.keep;
         let few = rows.is_some_and(|rows| (rows.len() * MOST_PAGES) as u64 <= self.file.rows);
         if self.whole.get().is_none() && (large || few) {
             return self.read(&self.schema, rows);
@@ -134,7 +138,9 @@ impl Fetched {
             let ranges = rows.chunk_by(|a, b| a + 1 == *b).map(|run| run[0] as usize..run[run.len() - 1] as usize + 1);
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, total));
         }
-        let batches = decode(builder, wanted, self.file.partition, &[])?;
+        // In one batch where that is possible: to put batches together takes their memory twice.
+        let batches = Decoder::new(builder, wanted.clone(), self.file.partition, &[], u64::MAX)?;
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
         Ok(concat_batches(wanted, &batches)?)
     }
 

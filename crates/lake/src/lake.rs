@@ -122,6 +122,16 @@ impl Lake {
         self.inner.memory
     }
 
+    /// Partitions that a query is spread over.
+    pub fn parallel(&self) -> usize {
+        self.inner.parallel
+    }
+
+    /// Bytes of one batch of rows on its way: so few that some may be between any two steps of the work.
+    pub fn batch_bytes(&self) -> u64 {
+        (self.inner.memory / 64).clamp(1 << 20, 16 << 20)
+    }
+
     /// The store; its `/` is the lake's root.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         self.inner.rooted.clone()

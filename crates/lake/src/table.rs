@@ -38,6 +38,8 @@ pub struct Table {
     pub(crate) state: DeltaTableState,
     /// The table's own columns.
     pub(crate) schema: SchemaRef,
+    /// The next commit takes every row of this version away: see [`Table::anew`].
+    pub(crate) anew: bool,
     pub(crate) partitioning: Partitioning,
     pub(crate) files: Arc<BTreeMap<String, DataFile>>,
     pub(crate) positions: Arc<BTreeMap<String, i64>>,
@@ -120,6 +122,7 @@ impl Table {
         let partitioning = Partitioning::of_columns(&partition_columns).ok_or_else(foreign)?;
         let mut table = Self {
             schema: own_columns(&state, partitioning),
+            anew: false,
             lake,
             zone,
             name: name.to_owned(),
@@ -137,7 +140,15 @@ impl Table {
 
     /// Takes files, schema and positions from the newest state.
     async fn read_state(&mut self) -> Result<(), LakeError> {
-        self.schema = own_columns(&self.state, self.partitioning);
+        self.schema = self.stored_schema();
+        self.anew = false;
+        self.files = Arc::new(self.stored_files()?);
+        self.positions = Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
+        Ok(())
+    }
+
+    /// The files of the version in the log.
+    pub(crate) fn stored_files(&self) -> Result<BTreeMap<String, DataFile>, LakeError> {
         let mut files = BTreeMap::new();
         for view in self.state.log_data().iter() {
             #[allow(deprecated, reason = "the arrays behind it are private")]
@@ -147,9 +158,23 @@ impl Table {
             let file = DataFile::of_add(&add).ok_or_else(foreign)?;
             files.insert(file.path.clone(), file);
         }
-        self.files = Arc::new(files);
-        self.positions = Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
-        Ok(())
+        Ok(files)
+    }
+
+    /// The table as its next commit makes it anew: with these columns, without a row, its positions kept. Until that
+    /// commit nothing has happened to it; the commit takes every older file away, so that any column may be another.
+    pub fn anew(self, schema: &Schema) -> Self {
+        Self { schema: schema::normal(schema), files: Arc::default(), anew: true, ..self }
+    }
+
+    /// Whether the next commit makes the table anew.
+    pub fn is_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// The table's own columns at the handle's version, whatever its next commit makes of them.
+    pub fn stored_schema(&self) -> SchemaRef {
+        own_columns(&self.state, self.partitioning)
     }
 
     /// Goes to the newest version; true if that is another one.

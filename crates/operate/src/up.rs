@@ -40,8 +40,14 @@ pub async fn up(
     run::ensure_topics(site).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());
     let announced = Announced::write(&site.dir, port, Some(&site.services))?;
-    // A client that connects before the first build finds empty tables, not none.
-    double.session()?.run(&weir_warehouse::load::ddl::migrations(&site.project))?;
+    // A client that connects before the first build finds empty tables, not none. Later on each load sees to them: a
+    // model may have other columns by now than the table that was loaded.
+    {
+        let mut session = double.session()?;
+        if weir_warehouse::load::last_build(&mut session)? == 0 {
+            session.run(&weir_warehouse::load::ddl::migrations(&site.project))?;
+        }
+    }
     let wire = tokio::spawn(weir_warehouse::wire::serve(
         double.clone(),
         listener,

@@ -56,6 +56,11 @@ fn reason(reason: &Reason) -> String {
     match reason {
         Reason::NeverBuilt => "never built".to_owned(),
         Reason::DefinitionChanged => "its definition has changed: the build refuses it (W6004)".to_owned(),
+        Reason::ColumnsChanged { columns } => {
+            format!(
+                "its columns have changed ({columns}): the build refuses it (W6401), `weir restate` shows what would change"
+            )
+        }
         Reason::NewRows { table, rows: new, commits } => {
             format!("{} new in staging.{table}, in {}", rows(*new), counted(*commits, "commit"))
         }

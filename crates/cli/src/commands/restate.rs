@@ -15,12 +15,13 @@ pub async fn run(global: &Global, args: &Restate) -> Result<ExitCode, Failure> {
     let wanted = weir_operate::run::Restate { models: args.models.clone(), from: args.from };
     let diffs = run::plan_restatement(&project, &lake, &wanted).await?;
     let mut listing =
-        Listing::new(["table", "added", "removed", "changed", "unchanged", "re-pointed", "changed columns"]);
+        Listing::new(["table", "columns", "added", "removed", "changed", "unchanged", "re-pointed", "changed columns"]);
     let mut samples = Listing::new(["table", "row", "key", "column", "before", "after"]).of_data();
     for diff in &diffs {
         let columns: Vec<String> = diff.columns.iter().map(|(name, rows)| format!("{name} {rows}")).collect();
         listing.row([
             json!(diff.table),
+            json!(diff.schema.to_string()),
             json!(diff.added),
             json!(diff.removed),
             json!(diff.changed),

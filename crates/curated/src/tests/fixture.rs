@@ -361,7 +361,7 @@ impl Bench {
         let folder = TempDir::new().expect("a folder");
         let lake = Lake::open(Options::folder(folder.path())).await.expect("a lake");
         let mut room = Room::of(&models, &sources(), buckets, &lake);
-        room.cut = crate::bucket::Cut { rows: 4 };
+        room.cut = crate::bucket::Cut { rows: 4, ..crate::bucket::Cut::default() };
         Self { folder, lake, room, models }
     }
 
@@ -430,6 +430,9 @@ impl Bench {
         while let Some(publication) = crate::publication(&self.lake, build).await.expect("a publication") {
             for published in publication.tables {
                 let table = tables.entry(published.table).or_default();
+                if published.change_sets.first().is_some_and(|set| set.anew) {
+                    table.clear();
+                }
                 for file in published.change_sets.iter().flat_map(|set| &set.files) {
                     let bytes = self.lake.get(&file.path).await.expect("the lake").expect("the change set");
                     assert_eq!(bytes.len() as u64, file.content_length);

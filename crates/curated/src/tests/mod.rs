@@ -8,6 +8,7 @@ mod hard_cases;
 mod histories;
 mod late_parent;
 mod memory;
+mod other_columns;
 mod published;
 mod pure;
 mod reference;

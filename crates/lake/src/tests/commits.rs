@@ -103,6 +103,46 @@ async fn a_column_added_later_is_null_in_older_files() {
 }
 
 #[tokio::test]
+async fn a_table_made_anew_has_other_columns_in_one_commit_and_its_older_versions_keep_theirs() {
+    let folder = TempDir::new().unwrap();
+    let lake = lake(&folder).await;
+    let mut table = table(&lake).await;
+    append(&mut table, 10, 0..3, 1).await;
+    let was = table.schema().clone();
+    // `id` becomes a text, the others go, and one comes.
+    let fields = vec![Field::new("note", DataType::Utf8, true), Field::new("id", DataType::Utf8, true)];
+    let columns = Arc::new(Schema::new(fields));
+    let mut next = table.clone().anew(&columns);
+    assert_eq!((next.rows(), next.is_anew(), next.stored_schema()), (0, true, was.clone()));
+    let text = |values: [&str; 2]| Arc::new(StringArray::from(values.to_vec())) as arrow::array::ArrayRef;
+    let batch = RecordBatch::try_new(columns.clone(), vec![text(["a", "b"]), text(["7", "x"])]).unwrap();
+    let new = NewFile { partition: Partition::Hour(Hour(10)), batches: vec![batch], tags: BTreeMap::new() };
+    let add = next.write_files(vec![new]).await.unwrap();
+    assert_eq!(lake.table(Zone::Landing, "customer").await.unwrap().unwrap().version(), 1, "nothing yet");
+    next.commit(Commit { add, ..Commit::default() }).await.unwrap();
+    assert!(!next.is_anew());
+
+    let again = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
+    assert_eq!((again.version(), again.schema(), again.rows()), (2, &columns, 2));
+    assert_eq!(again.position("reader"), Some(1), "positions are kept");
+    assert!(again.files().eq(next.files()), "the handle that committed sees what a new one sees");
+    let old = lake.table_at(Zone::Landing, "customer", 1).await.unwrap().unwrap();
+    assert_eq!((old.schema(), all_ids(&old).await), (&was, vec![0, 1, 2]));
+    for (table, wanted) in [(&again, "x"), (&old, "2")] {
+        let session = lake.session();
+        table.register(&session, "customer").await.unwrap();
+        let found = session.sql("select max(cast(id as varchar)) from customer where hour = 10").await.unwrap();
+        let found = arrow::compute::cast(found.collect().await.unwrap()[0].column(0), &DataType::Utf8).unwrap();
+        assert_eq!(found.as_string::<i32>().value(0), wanted);
+    }
+    // A handle that went along by refreshing, and a commit on it.
+    assert!(table.refresh().await.unwrap());
+    assert_eq!(table.schema(), &columns);
+    table.commit(Commit { positions: vec![("reader".into(), 2)], ..Commit::default() }).await.unwrap();
+    assert_eq!(table.rows(), 2);
+}
+
+#[tokio::test]
 async fn a_reader_of_additions_gets_each_file_once_and_none_that_was_only_moved() {
     let folder = TempDir::new().unwrap();
     let lake = lake(&folder).await;

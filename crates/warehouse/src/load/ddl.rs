@@ -40,10 +40,14 @@ pub fn key(model: &Model) -> Vec<String> {
     }
 }
 
-/// CREATE TABLE IF NOT EXISTS for the ledger, the check, and per model its table and its load table.
+/// Everything that a project needs: [`ledger`], then [`star`].
 pub fn migrations(project: &Project) -> String {
-    let mut text = String::from(
-        "CREATE SCHEMA IF NOT EXISTS staging;
+    ledger().to_owned() + &star(project)
+}
+
+/// The schemas, the load ledger and the check.
+pub fn ledger() -> &'static str {
+    "CREATE SCHEMA IF NOT EXISTS staging;
 CREATE SCHEMA IF NOT EXISTS analytics;
 CREATE TABLE IF NOT EXISTS staging.load_ledger (
     build BIGINT NOT NULL,
@@ -56,9 +60,30 @@ CREATE TABLE IF NOT EXISTS staging.load_ledger (
 CREATE TABLE IF NOT EXISTS staging.load_check (
     passed VARCHAR(127) NOT NULL
 ) DISTSTYLE ALL;
-",
-    );
-    let is_view = |model: &&Model| matches!(model.kind, ModelKind::View { .. });
+"
+}
+
+/// Takes tables away that are made anew in the same transaction, with the project's views: none may stand on a table
+/// that goes, and their columns may change with it.
+pub fn drops(project: &Project, tables: &[&str]) -> String {
+    let mut text = String::new();
+    for view in project.models.iter().rev().filter(is_view) {
+        text.push_str(&format!("DROP VIEW IF EXISTS {};\n", qualified("analytics", view.name.as_str())));
+    }
+    for name in tables {
+        let (table, load) = (qualified("analytics", name), qualified("staging", &format!("load_{name}")));
+        text.push_str(&format!("DROP TABLE IF EXISTS {table};\nDROP TABLE IF EXISTS {load};\n"));
+    }
+    text
+}
+
+fn is_view(model: &&Model) -> bool {
+    matches!(model.kind, ModelKind::View { .. })
+}
+
+/// Per model its table and its load table, where they are missing, and the views.
+pub fn star(project: &Project) -> String {
+    let mut text = String::new();
     for model in project.models.iter().filter(|model| !is_view(model)) {
         text.push_str(&tables(model));
     }

@@ -7,10 +7,10 @@ mod script;
 
 use std::path::Path;
 
-use weir_core::publication::Publication;
+use weir_core::publication::{Publication, PublishedTable};
 use weir_project::Project;
 
-pub use script::{ManifestFile, manifests, script};
+pub use script::{ManifestFile, manifests, script, transactions};
 
 use crate::error::WarehouseError;
 use crate::mirror::run_script;
@@ -67,25 +67,29 @@ pub fn pending(lake: &Path, last: u64) -> Result<Vec<Publication>, WarehouseErro
     Ok(publications)
 }
 
-/// Loads one publication: writes its manifests to the lake folder, then runs its script.
-#[tracing::instrument(name = "warehouse.load", level = "info", skip_all, fields(stage = "warehouse", build = publication.build))]
+/// Loads publications that follow each other in one transaction: writes their manifests to the lake folder, then runs
+/// their script.
+#[tracing::instrument(name = "warehouse.load", level = "info", skip_all, fields(stage = "warehouse", build = publications.last().map(|last| last.build)))]
 pub fn apply(
     session: &mut Session,
     project: &Project,
     lake: &Path,
-    publication: &Publication,
+    publications: &[Publication],
     values: &Placeholders,
-) -> Result<Loaded, WarehouseError> {
-    for manifest in manifests(publication, &values.lake) {
+) -> Result<Vec<Loaded>, WarehouseError> {
+    for manifest in publications.iter().flat_map(|publication| manifests(publication, &values.lake)) {
         write(lake, &manifest)?;
     }
-    let text = substitute(&script(project, publication), values)?;
+    let text = substitute(&script(project, publications), values)?;
     run_script(session, &text, ("warehouse.load_before_commit", "warehouse.load_committed"))?;
-    let tables = publication.tables.iter().map(|table| {
+    let sums = |table: &PublishedTable| {
         let sums = table.change_sets.iter().fold((0, 0), |(u, d), set| (u + set.upserts, d + set.deletes));
         (table.table.to_string(), sums.0, sums.1)
-    });
-    Ok(Loaded { build: publication.build, tables: tables.collect() })
+    };
+    let loaded = publications
+        .iter()
+        .map(|publication| Loaded { build: publication.build, tables: publication.tables.iter().map(sums).collect() });
+    Ok(loaded.collect())
 }
 
 /// Loads every publication that is not loaded yet.
@@ -97,8 +101,8 @@ pub fn apply_pending(
 ) -> Result<Vec<Loaded>, WarehouseError> {
     let last = last_build(session)?;
     let mut loaded = Vec::new();
-    for publication in pending(lake, last)? {
-        loaded.push(apply(session, project, lake, &publication, values)?);
+    for publications in transactions(&pending(lake, last)?) {
+        loaded.extend(apply(session, project, lake, publications, values)?);
     }
     Ok(loaded)
 }

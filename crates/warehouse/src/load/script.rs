@@ -3,6 +3,12 @@
 //! Run twice, or late, it changes nothing: once the ledger holds this build or a newer one of a table, what COPY
 //! brought for it is removed before it is applied. A build whose predecessor was never loaded fails.
 //! TRUNCATE is not used anywhere: in Redshift it commits.
+//!
+//! A change set that makes its table anew (its columns are others) drops the table and creates it; such a script
+//! fails as a whole, and changes nothing, when the ledger holds the build already. Builds before it hold files with
+//! the older columns, so they are loaded in the same transaction, without that table's older change sets.
+
+use std::collections::BTreeMap;
 
 use weir_core::publication::{ChangeSet, Publication, PublishedTable};
 use weir_project::Project;
@@ -43,21 +49,59 @@ pub fn manifests(publication: &Publication, lake: &str) -> Vec<ManifestFile> {
     files
 }
 
-/// The script: migrations, then per table its change sets and its row in the ledger.
-pub fn script(project: &Project, publication: &Publication) -> String {
-    let build = publication.build;
-    let mut text = format!("BEGIN;\n{}", ddl::migrations(project));
+/// The build in which each table is made anew the last time, by name.
+fn renewals(publications: &[Publication]) -> BTreeMap<&str, u64> {
+    let tables = publications.iter().flat_map(|all| all.tables.iter().map(|table| (all.build, table)));
+    let anew = tables.filter(|(_, table)| table.change_sets.iter().any(|set| set.anew));
+    anew.map(|(build, table)| (table.table.as_str(), build)).collect()
+}
+
+/// Publications that follow each other, cut into transactions: one each, but all up to the last one that makes a
+/// table anew in one.
+pub fn transactions(publications: &[Publication]) -> impl Iterator<Item = &[Publication]> {
+    let anew = |all: &Publication| all.tables.iter().flat_map(|table| &table.change_sets).any(|set| set.anew);
+    let (first, rest) = publications.split_at(publications.iter().rposition(anew).map_or(0, |at| at + 1));
+    std::iter::once(first).filter(|first| !first.is_empty()).chain(rest.chunks(1))
+}
+
+/// The script: migrations, then per publication and table its change sets and its row in the ledger.
+pub fn script(project: &Project, publications: &[Publication]) -> String {
+    let before = publications.first().map_or(0, |first| first.build - 1);
+    let renewals = renewals(publications);
+    let mut text = format!("BEGIN;\n{}", ddl::ledger());
     text.push_str(&format!(
-        "-- builds load in order: fails on a NULL if build {} was never loaded
+        "-- builds load in order: fails on a NULL if build {before} was never loaded
 DELETE FROM staging.load_check;
 INSERT INTO staging.load_check (passed)
-SELECT CASE WHEN COALESCE(MAX(build), 0) >= {} THEN 'in order' END FROM staging.load_ledger;
+SELECT CASE WHEN COALESCE(MAX(build), 0) >= {before} THEN 'in order' END FROM staging.load_ledger;
 ",
-        build - 1,
-        build - 1
     ));
+    for (name, build) in &renewals {
+        text.push_str(&format!(
+            "-- {name} is made anew: fails on a NULL if build {build} of it was loaded
+INSERT INTO staging.load_check (passed)
+SELECT CASE WHEN COUNT(*) = 0 THEN '{name} is made anew' END
+FROM staging.load_ledger WHERE table_name = '{name}' AND build >= {build};
+",
+        ));
+    }
+    if !renewals.is_empty() {
+        text.push_str(&ddl::drops(project, &renewals.keys().copied().collect::<Vec<_>>()));
+    }
+    text.push_str(&ddl::star(project));
+    for publication in publications {
+        text.push_str(&tables(project, publication, &renewals));
+    }
+    text.push_str("DELETE FROM staging.load_check;\nCOMMIT;\n");
+    text
+}
+
+/// The change sets of a publication's tables and their rows in the ledger.
+fn tables(project: &Project, publication: &Publication, renewals: &BTreeMap<&str, u64>) -> String {
+    let build = publication.build;
+    let mut text = String::new();
     for table in &publication.tables {
-        for set in table.change_sets.iter().filter(|set| !set.files.is_empty()) {
+        for set in loaded(table, build, renewals).iter().filter(|set| !set.files.is_empty()) {
             text.push_str(&apply(project, publication, table, set));
         }
         let (upserts, deletes) =
@@ -71,8 +115,18 @@ WHERE passed = 'in order' AND NOT EXISTS (SELECT 1 FROM staging.load_ledger WHER
             table.version
         ));
     }
-    text.push_str("DELETE FROM staging.load_check;\nCOMMIT;\n");
     text
+}
+
+/// The change sets of a table that count: from the one on that makes it anew.
+fn loaded<'a>(table: &'a PublishedTable, build: u64, renewals: &BTreeMap<&str, u64>) -> &'a [ChangeSet] {
+    match renewals.get(table.table.as_str()) {
+        Some(renewal) if build < *renewal => &[],
+        Some(renewal) if build == *renewal => {
+            &table.change_sets[table.change_sets.iter().rposition(|set| set.anew).unwrap_or(0)..]
+        }
+        _ => &table.change_sets,
+    }
 }
 
 fn apply(project: &Project, publication: &Publication, table: &PublishedTable, set: &ChangeSet) -> String {

@@ -6,7 +6,7 @@ use weir_core::publication::{ChangeSet, ChangeSetFile, Publication, PublishedTab
 use weir_project::{ModelKind, Project};
 
 use super::{Fixture, failure, project, rows};
-use crate::load::{apply, apply_pending, ddl, last_build, manifests, pending, script};
+use crate::load::{apply, apply_pending, ddl, last_build, manifests, pending, script, transactions};
 use crate::{Placeholders, Session, WarehouseError};
 
 fn values(lake: &Path) -> Placeholders {
@@ -27,10 +27,21 @@ fn small_project() -> Project {
 
 /// Writes a change set of `dim_product` rows `(key, product_id, list_price, change)` as the lake would.
 fn change_set(session: &mut Session, lake: &Path, version: i64, changes: &[(i64, &str, &str, &str)]) -> ChangeSet {
+    change_set_of(session, lake, &small_project(), version, changes)
+}
+
+/// The same with the columns of this project's model; where it has a `shade`, it is that of the product's id.
+fn change_set_of(
+    session: &mut Session,
+    lake: &Path,
+    project: &Project,
+    version: i64,
+    changes: &[(i64, &str, &str, &str)],
+) -> ChangeSet {
     let folder = lake.join("curated/_changes/dim_product");
     std::fs::create_dir_all(&folder).unwrap();
     let path = format!("curated/_changes/dim_product/{version}.parquet");
-    let columns = ddl::columns(&small_project().models[0]);
+    let columns = ddl::columns(&project.models[0]);
     let mut selects = Vec::new();
     for (key, product, price, change) in changes {
         let cells: Vec<String> = columns
@@ -38,7 +49,7 @@ fn change_set(session: &mut Session, lake: &Path, version: i64, changes: &[(i64,
             .map(|column| {
                 let value = match column.name.as_str() {
                     "product_key" => key.to_string(),
-                    "product_id" => format!("'{product}'"),
+                    "product_id" | "shade" => format!("'{product}'"),
                     "list_price" => price.to_string(),
                     "is_current" => "true".into(),
                     "is_inferred" | "discontinued" => "false".into(),
@@ -66,6 +77,7 @@ fn change_set(session: &mut Session, lake: &Path, version: i64, changes: &[(i64,
             content_length: std::fs::metadata(&file).unwrap().len(),
             rows: changes.len() as u64,
         }],
+        anew: false,
     }
 }
 
@@ -115,10 +127,86 @@ fn a_script_run_twice_or_late_changes_nothing() {
     let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u"), (2, "b", "2", "u")])]);
     let second = publication(2, 2, vec![change_set(&mut session, &lake, 2, &[(1, "a", "7", "u"), (2, "b", "2", "d")])]);
     for publication in [&first, &second, &second, &first, &second] {
-        apply(&mut session, &project, &lake, publication, &values(&lake)).unwrap();
+        apply(&mut session, &project, &lake, std::slice::from_ref(publication), &values(&lake)).unwrap();
     }
     assert_eq!(rows(&mut session, STATE), ["1|a|7.000"]);
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|2|0", "2|dim_product|2|1|1"]);
+}
+
+/// The dimension of products with a column more and one less, and a view that shows the new one.
+fn other_columns() -> Project {
+    let mut project = small_project();
+    let model = &mut project.models[0];
+    let mut shade = model.column("category").unwrap().clone();
+    shade.name = "shade".parse().unwrap();
+    model.columns.retain(|column| column.name.as_str() != "discontinued");
+    model.columns.push(shade);
+    let mut view = model.clone();
+    view.name = "shades".parse().unwrap();
+    view.kind = ModelKind::View { reads: vec![model.name.clone()] };
+    view.sql.as_mut().unwrap().text = "SELECT product_id, shade FROM curated.dim_product".to_owned();
+    project.models.push(view);
+    project
+}
+
+const SHADES: &str = "SELECT product_key, shade, list_price FROM analytics.dim_product ORDER BY 1";
+
+#[test]
+fn a_table_made_anew_has_the_new_columns_and_rows_and_views_over_it_go_on() {
+    let fixture = Fixture::new();
+    let (mut session, lake) = (fixture.session(), fixture.path().join("lake"));
+    let (old, new) = (small_project(), other_columns());
+    let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u"), (2, "b", "2", "u")])]);
+    publish(&lake, &first);
+    apply_pending(&mut session, &old, &lake, &values(&lake)).unwrap();
+    session.run("CREATE VIEW dear AS SELECT product_id FROM analytics.dim_product WHERE list_price > 1").unwrap();
+
+    // A build in the old columns that was never loaded, one that makes the table anew, and one behind it.
+    let second = change_set(&mut session, &lake, 2, &[(3, "c", "3", "u"), (1, "a", "0", "d")]);
+    let third = change_set_of(&mut session, &lake, &new, 3, &[(2, "b", "2", "u"), (3, "c", "4", "u")]);
+    let fourth = change_set_of(&mut session, &lake, &new, 4, &[(4, "d", "5", "u"), (2, "b", "0", "d")]);
+    let pending = [
+        publication(2, 2, vec![second.clone()]),
+        // A killed build's set with the old columns may stand before it.
+        publication(3, 3, vec![second, ChangeSet { anew: true, ..third }]),
+        publication(4, 4, vec![fourth]),
+    ];
+    pending.iter().for_each(|publication| publish(&lake, publication));
+    let cut: Vec<usize> = transactions(&pending).map(<[Publication]>::len).collect();
+    assert_eq!(cut, [2, 1], "older columns are never loaded for themselves");
+    insta::assert_snapshot!("load_script_anew", script(&new, &pending[..2]));
+    let loaded = apply_pending(&mut session, &new, &lake, &values(&lake)).unwrap();
+    assert_eq!(loaded.iter().map(|build| build.build).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
+    assert_eq!(rows(&mut session, "SELECT * FROM analytics.shades ORDER BY 1"), ["c|c", "d|d"]);
+    assert_eq!(rows(&mut session, "SELECT * FROM dear ORDER BY 1"), ["c", "d"]);
+    assert!(failure(&mut session, "SELECT discontinued FROM analytics.dim_product").starts_with("42703"));
+    let builds = "SELECT build FROM staging.load_ledger ORDER BY 1";
+    assert_eq!(rows(&mut session, builds), ["1", "2", "3", "4"]);
+
+    // Run late, it fails as a whole: the table stays as the newest build has it.
+    let late = apply(&mut session, &new, &lake, &pending[..2], &values(&lake)).unwrap_err();
+    assert_eq!(late.sqlstate(), "23502");
+    assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
+
+    // A warehouse that begins now gets there as well.
+    let another = Fixture::new();
+    let mut session = another.session();
+    apply_pending(&mut session, &new, &lake, &values(&lake)).unwrap();
+    assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
+}
+
+#[test]
+fn a_table_made_anew_without_a_row_is_empty() {
+    let fixture = Fixture::new();
+    let (mut session, lake) = (fixture.session(), fixture.path().join("lake"));
+    let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")])]);
+    let second = ChangeSet { version: 2, upserts: 0, deletes: 0, files: vec![], anew: true };
+    publish(&lake, &first);
+    apply_pending(&mut session, &small_project(), &lake, &values(&lake)).unwrap();
+    publish(&lake, &publication(2, 2, vec![second]));
+    apply_pending(&mut session, &other_columns(), &lake, &values(&lake)).unwrap();
+    assert!(rows(&mut session, SHADES).is_empty());
 }
 
 #[test]
@@ -126,9 +214,9 @@ fn two_rows_of_one_key_fail_the_load_as_a_whole() {
     let fixture = Fixture::new();
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let good = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")])]);
-    apply(&mut session, &project, &lake, &good, &values(&lake)).unwrap();
+    apply(&mut session, &project, &lake, &[good], &values(&lake)).unwrap();
     let set = change_set(&mut session, &lake, 2, &[(1, "a", "0", "d"), (2, "b", "1", "u"), (2, "b", "2", "u")]);
-    let bad = apply(&mut session, &project, &lake, &publication(2, 2, vec![set]), &values(&lake));
+    let bad = apply(&mut session, &project, &lake, &[publication(2, 2, vec![set])], &values(&lake));
     assert_eq!(bad.unwrap_err().sqlstate(), "23502");
     assert_eq!(rows(&mut session, STATE), ["1|a|1.000"]);
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|1|0"]);
@@ -140,7 +228,7 @@ fn a_build_whose_predecessor_was_never_loaded_is_refused() {
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let set = change_set(&mut session, &lake, 5, &[(1, "a", "1", "u")]);
     let late = publication(3, 5, vec![set]);
-    let error = apply(&mut session, &project, &lake, &late, &values(&lake)).unwrap_err();
+    let error = apply(&mut session, &project, &lake, std::slice::from_ref(&late), &values(&lake)).unwrap_err();
     assert_eq!(error.sqlstate(), "23502");
     publish(&lake, &late);
     assert!(matches!(pending(&lake, 1), Err(WarehouseError::MissingBuild { build: 3, missing: 2 })));
@@ -153,10 +241,10 @@ fn a_file_that_is_not_what_its_manifest_says_is_not_loaded() {
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let mut set = change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")]);
     set.files[0].content_length += 1;
-    let error = apply(&mut session, &project, &lake, &publication(1, 1, vec![set.clone()]), &values(&lake));
+    let error = apply(&mut session, &project, &lake, &[publication(1, 1, vec![set.clone()])], &values(&lake));
     assert!(matches!(error, Err(WarehouseError::CopyLength { .. })));
     set.files[0].path = "curated/_changes/dim_product/gone.parquet".into();
-    let error = apply(&mut session, &project, &lake, &publication(1, 1, vec![set]), &values(&lake));
+    let error = apply(&mut session, &project, &lake, &[publication(1, 1, vec![set])], &values(&lake));
     assert!(matches!(error, Err(WarehouseError::CopyUnreadable { .. })));
 }
 
@@ -190,6 +278,7 @@ fn the_load_script_of_the_reference_pipeline() {
         upserts: 3,
         deletes: 1,
         files: vec![ChangeSetFile { path: format!("curated/_changes/{name}/x.parquet"), content_length: 99, rows: 4 }],
+        anew: false,
     };
     let publication = Publication {
         build: 7,
@@ -200,7 +289,7 @@ fn the_load_script_of_the_reference_pipeline() {
             table("dim_date", vec![]),
         ],
     };
-    insta::assert_snapshot!("load_script", script(&project, &publication));
+    insta::assert_snapshot!("load_script", script(&project, std::slice::from_ref(&publication)));
     let files = manifests(&publication, "s3://bucket/lake");
     insta::assert_snapshot!("manifest", format!("{}\n{}", files[0].path, files[0].text));
 }

@@ -225,11 +225,11 @@ fn measure_a_load_of_541_909_fact_rows_and_a_small_one_after_it() {
                 table: model.name.clone(),
                 version: 1,
                 key: crate::load::ddl::key(&model),
-                change_sets: vec![ChangeSet { version: 1, upserts: count, deletes: 0, files }],
+                change_sets: vec![ChangeSet { version: 1, upserts: count, deletes: 0, files, anew: false }],
             }],
         };
         let started = Instant::now();
-        crate::load::apply(&mut session, &project, &lake, &publication, &values).unwrap();
+        crate::load::apply(&mut session, &project, &lake, &[publication], &values).unwrap();
         println!("build {build}: {count} rows in {:?}, peak {} MiB", started.elapsed(), peak_mib());
     }
     assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM analytics.fact_sales"), ["541909"]);
