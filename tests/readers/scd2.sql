@@ -52,31 +52,26 @@ newest AS (
     )
     WHERE nth = 1
 ),
--- The bytes that a key's hashes are taken over: the text's length, then the text (crates/core/src/value.rs).
-keyed AS (
-    SELECT *, concat(
-        unhex(lpad(hex(CAST(octet_length(CAST(customer_id AS STRING)) AS BIGINT)), 16, '0')),
-        encode(CAST(customer_id AS STRING), 'UTF-8')
-    ) AS key_bytes
-    FROM versions
-),
--- The surrogate key's hash, byte by byte: crates/core/src/surrogate.rs.
+-- The surrogate key's hash, byte by byte: crates/core/src/surrogate.rs and value.rs.
 hashed AS (
     SELECT *,
         sha2(concat(
             encode('dim_customer', 'UTF-8'), X'00',
-            unhex(substr(sha2(key_bytes, 256), 1, 32)),
+            unhex(substr(sha2(concat(
+                unhex(lpad(hex(CAST(octet_length(CAST(customer_id AS STRING)) AS BIGINT)), 16, '0')),
+                encode(CAST(customer_id AS STRING), 'UTF-8')
+            ), 256), 1, 32)),
             unhex(lpad(hex(CASE
                 WHEN number = 1 THEN 0L
                 WHEN unix_micros(effective_from) = 0 THEN -9223372036854775807L - 1L
                 ELSE unix_micros(effective_from)
             END), 16, '0'))
         ), 256) AS digest
-    FROM keyed
+    FROM versions
 )
 SELECT
     (CAST(CAST(conv(substr(h.digest, 1, 16), 16, 10) AS DECIMAL(20, 0)) % 9223372036854775808BD AS BIGINT) & -65536L)
-        | (xxhash64(h.key_bytes) & 65535L) AS customer_key,
+        | (xxhash64(CAST(h.customer_id AS BIGINT)) & 65535L) AS customer_key,
     h.customer_id, n.first_name, n.last_name, n.email, n.street, n.city, h.country, n.birth_date, h.segment,
     h.marital_status, h.effective_from, h.effective_to,
     h.effective_to = TIMESTAMP '9999-12-31 00:00:00' AS is_current

@@ -25,6 +25,7 @@ pub mod change;
 pub mod column;
 pub mod diagnosis;
 pub mod failpoint;
+pub mod key_hash;
 pub mod ledger;
 pub mod name;
 pub mod order_key;

@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::key_hash::key_hash;
 use crate::name::ModelName;
-use crate::value::{Row, hashed_bytes, key_hash, strong_hash};
+use crate::value::{Row, row_hash};
 
 /// Key of the unknown member.
 pub const UNKNOWN: i64 = -1;
@@ -19,16 +20,15 @@ const OF_KEY: u64 = 0xffff;
 /// its parent arrives; later versions take their own, in microseconds since 1970 UTC.
 /// Never negative, so never [`UNKNOWN`]. A collision is found by whoever writes the table, and stops.
 pub fn surrogate_key(model: &ModelName, key: &Row, effective_from: i64) -> i64 {
-    let bytes = hashed_bytes(key);
     let mut hasher = Sha256::new();
     hasher.update(model.as_str().as_bytes());
     hasher.update([0]);
-    hasher.update(strong_hash(&bytes));
+    hasher.update(row_hash(key));
     hasher.update(effective_from.to_be_bytes());
     let digest = hasher.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
-    let bits = (u64::from_be_bytes(first) & !OF_KEY) | (key_hash(&bytes) & OF_KEY);
+    let bits = (u64::from_be_bytes(first) & !OF_KEY) | (key_hash(key) & OF_KEY);
     i64::from_ne_bytes(bits.to_ne_bytes()) & i64::MAX
 }
 

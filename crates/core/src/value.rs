@@ -1,11 +1,10 @@
 //! A value as it travels between source, reference models and reconciliation, with one canonical text.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use chrono::{DateTime, NaiveDate};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use twox_hash::XxHash64;
 
 /// A value without its column. Decimals are exact; there is no float between source and fact,
 /// but a source may have float columns, kept by their bits.
@@ -81,41 +80,27 @@ pub fn decimal_text(unscaled: i128, scale: i8) -> String {
     format!("{sign}{whole}.{part}")
 }
 
-/// The bytes that hashes of a row are taken over: each value's text, preceded by its length in eight bytes, big end
-/// first, so that neighbours cannot run together. A NULL and the text `\N` differ: a NULL's length is all ones.
-pub fn hashed_bytes<'a>(row: impl IntoIterator<Item = &'a Value>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for value in row {
-        push_hashed(&mut bytes, (!value.is_null()).then(|| value.to_string()).as_deref());
-    }
-    bytes
-}
-
-/// Adds one value, by its text, to what [`hashed_bytes`] makes.
-#[inline]
-pub fn push_hashed(bytes: &mut Vec<u8>, text: Option<&str>) {
-    let length = text.map_or(u64::MAX, |text| text.len() as u64);
-    bytes.extend(length.to_be_bytes());
-    bytes.extend(text.unwrap_or_default().as_bytes());
-}
-
-/// A hash that tells rows apart: the first 16 bytes of SHA-256.
+/// A hash of a row's canonical texts, for comparing rows across zones: 16 bytes of SHA-256,
+/// each value preceded by its length so that neighbours cannot run together.
 pub fn row_hash<'a>(row: impl IntoIterator<Item = &'a Value>) -> [u8; 16] {
-    strong_hash(&hashed_bytes(row))
-}
-
-/// [`row_hash`] of what [`hashed_bytes`] made.
-pub(crate) fn strong_hash(bytes: &[u8]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    let mut text = String::new();
+    for value in row {
+        text.clear();
+        // A NULL and the text `\N` must differ: the length of a NULL is written as all ones.
+        let length = if value.is_null() {
+            u64::MAX
+        } else {
+            write!(text, "{value}").expect("writing to a string does not fail");
+            text.len() as u64
+        };
+        hasher.update(length.to_be_bytes());
+        hasher.update(text.as_bytes());
+    }
+    let digest = hasher.finalize();
     let mut out = [0; 16];
-    out.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    out.copy_from_slice(&digest[..16]);
     out
-}
-
-/// A quick hash of what [`hashed_bytes`] made of a business key: XXH64 with seed 42, which is Spark's `xxhash64` of
-/// the same bytes. It says in which bucket the key's rows are, so it never changes.
-#[inline]
-pub fn key_hash(bytes: &[u8]) -> u64 {
-    XxHash64::oneshot(42, bytes)
 }
 
 #[cfg(test)]

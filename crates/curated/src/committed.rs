@@ -3,6 +3,7 @@
 //! changed by somebody else meanwhile, stops the publication and not a user's report.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -25,7 +26,7 @@ use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{CHANGE, DIMENSION_TAIL, EVENT_TIME, load_key};
-use crate::room::{KeySet, Room, blocking, named};
+use crate::room::{KeySet, Mixed, Room, blocking, named};
 use crate::scd::OPEN;
 use crate::table_diff::by_name;
 
@@ -91,7 +92,7 @@ struct OfBucket {
     /// Business keys.
     keys: KeySet,
     /// Whether the row of a load key is there.
-    rows: HashMap<u64, bool>,
+    rows: HashMap<u64, bool, BuildHasherDefault<Mixed>>,
 }
 
 impl Changed {
@@ -148,19 +149,18 @@ async fn stored(
         let here = !matches!(file.partition, Partition::Bucket(bucket) if bucket != at);
         here && first.is_none_or(|first| file.may_hold(first.as_str(), sought))
     };
+    let files: Vec<DataFile> = table.files().filter(holds).cloned().collect();
     let mut found = Vec::new();
-    for file in table.files().filter(holds) {
-        let batches = table.read_all(std::slice::from_ref(file), Some(&names)).await?;
-        let (owned, changed) = (model.clone(), changed.clone());
+    let mut reading = table.read(&files, Some(&names))?;
+    while let Some(batch) = reading.next().await {
+        let (batch, owned, changed) = (batch?, model.clone(), changed.clone());
         let work = move || {
-            let keep = |batch: &RecordBatch| {
-                let hashes = key_hashes(&named(batch, &owned)?);
-                let keep = hashes.iter().map(|hash| Some(changed.keys.contains(hash))).collect();
-                filter_record_batch(batch, &keep)
-            };
-            batches.iter().map(keep).collect::<Result<Vec<_>, _>>().map_err(of(&owned.name))
+            let arrow = of(&owned.name);
+            let hashes = key_hashes(&named(&batch, &owned).map_err(arrow)?);
+            let keep = hashes.iter().map(|hash| Some(changed.keys.contains(hash))).collect();
+            filter_record_batch(&batch, &keep).map_err(arrow)
         };
-        found.extend(blocking(model, work).await?);
+        found.push(blocking(model, work).await?);
     }
     let fields = names.iter().filter_map(|name| table.schema().fields().find(name).map(|(_, field)| field.clone()));
     let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
@@ -201,15 +201,15 @@ async fn judge(
 fn as_written(model: &Model, changed: &OfBucket, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
     let columns = by_name(rows, &load_key(model))?;
     let (keys, hashes) = (encoded(&columns)?, key_hashes(&columns));
-    let mut seen: HashSet<&[u8]> = HashSet::new();
+    let mut order: Vec<usize> = (0..rows.num_rows()).collect();
+    let place = |row: &usize| (hashes[*row], keys.row(*row), *row);
+    order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
     let mut broken = Vec::new();
-    for (row, hash) in hashes.iter().enumerate() {
-        if !seen.insert(keys.row(row).data()) {
-            broken.push((row, Broken::Doubled));
-        } else if changed.rows.get(hash) == Some(&false) {
-            broken.push((row, Broken::Differs));
-        }
+    for same in order.chunk_by(|a, b| hashes[*a] == hashes[*b] && keys.row(*a) == keys.row(*b)) {
+        broken.extend(same[1..].iter().map(|row| (*row, Broken::Doubled)));
+        broken.extend((changed.rows.get(&hashes[same[0]]) == Some(&false)).then_some((same[0], Broken::Differs)));
     }
+    broken.sort_by_key(|(row, _)| *row);
     let there: KeySet = hashes.into_iter().collect();
     let missing = changed.rows.iter().filter(|(key, set)| **set && !there.contains(key)).count();
     broken.extend(std::iter::repeat_n((0, Broken::Differs), missing));

@@ -16,7 +16,7 @@ use arrow::array::{
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use weir_core::change::Op;
 use weir_lake::{DataFile, Sought, Table, order_key_tags};
 use weir_project::{Deletes, Model};
@@ -26,7 +26,7 @@ use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::key::key_hashes;
 use crate::layout::{DIMENSION_TAIL, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::room::{KeySet, blocking, fetched, named};
+use crate::room::{AHEAD, KeySet, blocking, fetched, named};
 use crate::scd::OPEN;
 
 /// Tag of a history file: the latest commit time in it, microseconds since 1970 UTC.
@@ -185,20 +185,26 @@ async fn places(
         None => Sought::Any,
     };
     let names: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
+    let may_hold = |file: &&DataFile| names.first().is_none_or(|first| file.may_hold(first, &sought));
+    let read = |file: DataFile| {
+        let names = &names;
+        async move { Ok::<_, CuratedError>((history.read_all(std::slice::from_ref(&file), Some(names)).await?, file)) }
+            .boxed()
+    };
+    let files: Vec<DataFile> = known.iter().filter(may_hold).cloned().collect();
+    let mut reading = futures::stream::iter(files).map(read).buffered(AHEAD);
     let mut found = Vec::new();
-    for file in known {
-        if !names.first().is_none_or(|first| file.may_hold(first, &sought)) {
-            continue;
-        }
+    while let Some(read) = reading.next().await {
+        let (batches, file) = read?;
         let mut rows = Vec::new();
         let mut from = 0u32;
-        for batch in history.read_all(std::slice::from_ref(file), Some(&names)).await? {
+        for batch in batches {
             let hit = (from..).zip(key_hashes(batch.columns())).filter(|(_, hash)| asked.contains(hash));
             rows.extend(hit);
             from += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
         }
         if !rows.is_empty() {
-            found.push(Places { file: file.clone(), rows });
+            found.push(Places { file, rows });
         }
     }
     Ok(found)

@@ -56,7 +56,7 @@ pub(crate) struct Room {
 }
 
 /// Files of a bucket that are fetched ahead of the work on them.
-const AHEAD: usize = 3;
+pub(crate) const AHEAD: usize = 3;
 
 impl Room {
     pub fn new(project: &Project, lake: &Lake) -> Self {
