@@ -145,7 +145,8 @@ async fn one_bucket(
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
     let change_set = Writer::new(&room.lake, model, table.schema());
     let mut out = Done { rewritten: Rewritten::default(), change_set, moved: Vec::new() };
-    for (number, keys) in Touched::parts(past::parts(&input, room.bucket_memory())).enumerate() {
+    let parts = past::parts(&input, &Touched::All, &files, room.bucket_memory());
+    for (number, keys) in Touched::parts(parts).enumerate() {
         let plan = plan(room, model, histories, table, &job, (files.clone(), &keys)).await?;
         let unknown = job.unknown.clone().filter(|_| number == 0);
         let rewritten = part_of_bucket(room, model, table, partition, (plan, unknown), &mut out).await?;

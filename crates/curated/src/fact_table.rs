@@ -151,15 +151,12 @@ async fn one_bucket(
     (bucket, touched): (u16, Touched),
 ) -> Result<Done, CuratedError> {
     let partition = Partition::Bucket(bucket);
-    let input: Vec<DataFile> = match &touched {
-        Touched::Keys(_) => Vec::new(),
-        Touched::All | Touched::Part { .. } => history.files_in(partition).cloned().collect(),
-    };
+    let input: Vec<DataFile> = history.files_in(partition).cloned().collect();
     let spec = spec(model).map_err(of(&model.name))?;
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
     let change_set = Writer::new(&room.lake, model, table.schema());
     let mut out = Done { rewritten: Rewritten::default(), change_set, repointed: Vec::new() };
-    for keys in Touched::parts(past::parts(&input, room.bucket_memory())) {
+    for keys in Touched::parts(past::parts(&input, &touched, &files, room.bucket_memory())) {
         let touched = touched.within(&keys);
         let plan = plan(room, model, history, indexes, table, (bucket, files.clone(), touched)).await?;
         let upserts = plan.upserts().map_err(of(&model.name))?;

@@ -76,9 +76,9 @@ impl Room {
         }
     }
 
-    /// Buckets that are worked on at the same time: one more than there are cores, so that one may wait for its files.
+    /// Buckets that are worked on at the same time.
     pub fn at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8) + 1
+        std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
     }
 
     /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the

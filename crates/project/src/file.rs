@@ -68,7 +68,7 @@ pub struct StreamFile {
 pub struct LakeFile {
     /// A folder, relative to the folder of the embedded parts (`--dir`) or absolute, or an S3 URL such as `s3://bucket/lake`.
     pub root: Option<String>,
-    /// Memory limit of the engine, e.g. `256MiB`. Work beyond it spills to disk.
+    /// Memory that queries and builds keep within, e.g. `256MiB`. Work beyond it spills to disk.
     pub memory: Option<String>,
 }
 
