@@ -141,8 +141,9 @@ impl Room {
         };
         let schema = table_schema(model);
         let table = self.open(model.name.as_str(), &schema, partitioning).await?;
-        let known = table.position(DECLARED);
-        if self.stale(model, &table) && known.is_some() && declared(model, &table).is_some() {
+        // Where nothing is known, the table was built before this was kept.
+        let redeclared = table.position(DECLARED).is_some() && declared(model, &table).is_some();
+        if redeclared && self.stale(model, &table) {
             return Ok(table.anew(&schema));
         }
         if table.is_anew() && partitioning == Partitioning::None {

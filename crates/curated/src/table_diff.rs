@@ -63,8 +63,8 @@ pub struct Sample {
     pub columns: Vec<(String, String, String)>,
 }
 
-/// How `after` differs from `before`, an older version of the same table. Without the `same_key`, none of its rows is
-/// one of the rows before.
+/// How `after` differs from `before`, an older version of the same table. Without the `same_key`, or where that one has
+/// other types (an aggregate's groups may), none of its rows is one of the rows before.
 pub(crate) async fn diff(
     room: &Room,
     model: &Model,
@@ -87,6 +87,9 @@ pub(crate) async fn diff(
         columns: BTreeMap::new(),
         samples: Vec::new(),
     };
+    let kind =
+        |table: &Table, name: &str| table.schema().fields().find(name).map(|(_, field)| field.data_type().clone());
+    let same_key = same_key && load_key(model).iter().all(|name| kind(before, name) == kind(after, name));
     let both = both(before.schema(), after.schema());
     for (_, written) in &written {
         for file in &written.files {

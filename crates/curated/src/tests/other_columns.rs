@@ -273,6 +273,23 @@ fn a_restatement_with_other_columns_that_dies_at_any_write_is_gone_on_from() {
     });
 }
 
+#[test]
+fn a_group_in_another_type_is_another_group() {
+    run(async {
+        let bench = built().await;
+        let mut wider = models();
+        wider[4].columns[2].kind = ColumnType::BigInt;
+        let room = Room::of(&wider, &sources(), 2, &bench.lake);
+        let diffs = plan_in(&room, &of(&[])).await.expect("a plan");
+        let (groups, all) = (of_table(&diffs, "agg_visit"), expected(&changes())[&name("agg_visit")].len() as u64);
+        assert_eq!(groups.schema.to_string(), "year int -> bigint");
+        assert_eq!((groups.added, groups.removed, groups.changed, groups.unchanged), (all, all, 0, 0));
+        restate_in(&room, &of(&["agg_visit"])).await.expect("a restatement");
+        assert_eq!(bench.tables().await, expected(&changes()));
+        assert_eq!(bench.loaded().await, expected(&changes()));
+    });
+}
+
 /// Its tables were swapped and never published; then the columns become others once more.
 #[test]
 fn of_two_restatements_without_a_publication_between_the_older_change_sets_are_not_published() {
