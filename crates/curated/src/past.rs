@@ -26,7 +26,7 @@ use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::key::key_hashes;
 use crate::layout::{DIMENSION_TAIL, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::room::{AHEAD, KeySet, blocking, fetched, named};
+use crate::room::{AHEAD, KeySet, Touched, blocking, fetched, named};
 use crate::scd::OPEN;
 
 /// Tag of a history file: the latest commit time in it, microseconds since 1970 UTC.

@@ -1,6 +1,7 @@
 //! The engine against the reference star, and by name against the cases that break such engines.
 
 mod aggregates;
+mod collisions;
 mod columns;
 mod fixture;
 mod growth;
