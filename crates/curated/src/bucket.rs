@@ -9,14 +9,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch, take_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{
+    SortColumn, concat, concat_batches, filter_record_batch, interleave_record_batch, lexsort_to_indices,
+    take_record_batch,
+};
 use arrow::datatypes::Int64Type;
 use futures::StreamExt;
 use weir_lake::{DataFile, Encoded, Fetched, NewFile, Partition, Patch, Sought, Table};
 use weir_project::Model;
 
-use crate::changes::encoded;
 use crate::difference::Difference;
 use crate::error::{CuratedError, of};
 use crate::key::{complete, key_hashes};
@@ -318,10 +320,19 @@ fn made(
 
 /// The rows of these batches in the order of the key.
 pub(crate) fn by_key(model: &Model, batches: &[&RecordBatch]) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let keys = batches.iter().map(|rows| encoded(&named(rows, model)?)).collect::<Result<Vec<_>, _>>()?;
-    let rows = |(batch, rows): (usize, &RecordBatch)| (0..rows.num_rows()).map(move |row| (batch, row));
-    let mut order: Vec<(usize, usize)> = batches.iter().copied().enumerate().flat_map(rows).collect();
-    order.sort_by(|a, b| keys[a.0].row(a.1).cmp(&keys[b.0].row(b.1)));
+    let keys = batches.iter().map(|rows| named(rows, model)).collect::<Result<Vec<_>, _>>()?;
+    let column = |at: usize| {
+        let parts: Vec<&dyn Array> = keys.iter().map(|keys| keys[at].as_ref()).collect();
+        Ok(SortColumn { values: concat(&parts)?, options: None })
+    };
+    let columns = (0..model.key.len()).map(column).collect::<Result<Vec<_>, arrow::error::ArrowError>>()?;
+    let places = |(batch, rows): (usize, &RecordBatch)| (0..rows.num_rows()).map(move |row| (batch, row));
+    let places: Vec<(usize, usize)> = batches.iter().copied().enumerate().flat_map(places).collect();
+    // A grand total has no key.
+    let order = match columns.is_empty() {
+        true => places,
+        false => lexsort_to_indices(&columns, None)?.values().iter().map(|at| places[*at as usize]).collect(),
+    };
     interleave_record_batch(batches, &order)
 }
 

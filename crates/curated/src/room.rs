@@ -76,9 +76,9 @@ impl Room {
         }
     }
 
-    /// Buckets that are worked on at the same time.
+    /// Buckets that are worked on at the same time: some more than there are cores, for those that wait for their files.
     pub fn at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
+        std::thread::available_parallelism().map_or(2, usize::from).min(8) + 2
     }
 
     /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the

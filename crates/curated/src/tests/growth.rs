@@ -47,13 +47,19 @@ async fn after_a_load(rows: u32, changed: impl Fn(u32) -> bool) -> (u64, u64, u6
     (whole, all, set)
 }
 
-/// The load side is proportional to the change. What a build reads is not yet (docs/limits.md), so it is printed.
+/// All bytes that are read and written count: of histories, tables and change sets, and by the look before publication.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_set_of_a_thousandth_of_the_keys_is_below_a_hundredth_of_a_load_at_ten_times_the_table_too() {
+async fn a_thousandth_of_the_keys_costs_a_small_part_of_a_load_and_its_change_set_below_a_hundredth() {
     for rows in [20_000, 200_000] {
         for in_few in [true, false] {
-            let (whole, _, set) = after_a_load(rows, |i| if in_few { bucket_of(i) < 2 } else { i % 997 == 0 }).await;
+            let (whole, all, set) = after_a_load(rows, |i| if in_few { bucket_of(i) < 2 } else { i % 997 == 0 }).await;
             assert!(set * 100 < whole, "{rows} rows: change set {set} of {whole} bytes");
+            if in_few {
+                assert!(all * 20 < whole, "{rows} rows, in few buckets: {all} of {whole} bytes");
+            } else if rows == 20_000 {
+                // With a changed key in nearly every file of the larger table nearly every file is written (docs/limits.md).
+                assert!(all * 4 < whole, "{rows} rows, scattered: {all} of {whole} bytes");
+            }
         }
     }
 }
