@@ -255,3 +255,20 @@ async fn only_files_that_are_old_and_taken_leave_the_table_and_their_bytes_follo
     assert_eq!(table.delete_removed(now + 2 * 3_600_000).await.unwrap(), 0);
     assert_eq!(all_ids(&table).await, vec![3]);
 }
+
+#[tokio::test]
+async fn a_file_of_wide_rows_comes_in_small_batches_with_every_row_in_order() {
+    let folder = TempDir::new().unwrap();
+    let lake = Lake::open(Options { memory: 64 << 20, ..Options::folder(folder.path()) }).await.unwrap();
+    let table = table(&lake).await;
+    // The texts repeat, so that a dictionary makes the file far smaller than its rows.
+    let names: StringArray = (0..4_000).map(|id| Some(format!("{:>2000}", id % 10))).collect();
+    let columns: [Arc<dyn Array>; 2] = [Arc::new(Int64Array::from_iter_values(0..4_000)), Arc::new(names)];
+    let batches = vec![RecordBatch::try_new(Arc::new(schema()), columns.to_vec()).unwrap()];
+    let file = NewFile { partition: Partition::Hour(Hour(0)), batches, tags: BTreeMap::new() };
+    let file = table.write_file(file).await.unwrap();
+    let read = table.read_all(&[file], Some(&["id", "name"])).await.unwrap();
+    assert!(read.len() >= 8, "8 MB in batches of 1 MiB, not in {}", read.len());
+    let ids = read.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
+    assert_eq!(ids.collect::<Vec<_>>(), (0..4_000).collect::<Vec<i64>>());
+}
