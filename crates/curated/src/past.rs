@@ -6,7 +6,8 @@
 //! with the new changes exactly the versions that the whole history gives. "After everything" means order and
 //! commit time both: then no new change shares an effective time with an old one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arrow::array::TimestampMicrosecondArray;
@@ -26,7 +27,7 @@ use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::key::key_hashes;
 use crate::layout::{DIMENSION_TAIL, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::room::{AHEAD, KeySet, Touched, blocking, fetched, named};
+use crate::room::{AHEAD, KeySet, Mixed, Touched, blocking, fetched, named};
 use crate::scd::OPEN;
 
 /// Tag of a history file: the latest commit time in it, microseconds since 1970 UTC.
@@ -105,15 +106,16 @@ pub(crate) async fn changes(
     let keys = named(fresh, model).map_err(arrow)?;
     let hashes = key_hashes(&keys);
     let mut late: KeySet = whole_history(model, fresh, &hashes).into_iter().collect();
-    let suspects = Suspects::among(model, fresh, &hashes, known)?;
+    let marks = Marks::of(fresh).map_err(arrow)?;
+    let suspects = Suspects::among(&marks, &hashes, known);
     let mut read = Vec::new();
-    if !known.is_empty() && (!late.is_empty() || !suspects.keys.is_empty()) {
-        let asked: KeySet = suspects.keys.union(&late).copied().collect();
+    if !known.is_empty() && (!late.is_empty() || !suspects.0.is_empty()) {
+        let asked: KeySet = suspects.0.keys().chain(&late).copied().collect();
         let places = places(model, history, known, (fresh, &hashes), &asked).await?;
         for of_file in &places {
-            if !suspects.all_follow(&of_file.file) {
-                late.extend(of_file.rows.iter().map(|(_, hash)| hash).filter(|hash| suspects.keys.contains(hash)));
-            }
+            let end = end(&of_file.file);
+            let keys = of_file.rows.iter().map(|(_, hash)| *hash);
+            late.extend(keys.filter(|key| suspects.is_late(*key, end.as_ref())));
         }
         read = rows_at(model, history, places, &late).await?;
     }
@@ -140,34 +142,31 @@ fn whole_history(model: &Model, fresh: &RecordBatch, hashes: &[u64]) -> Vec<u64>
     hashes.iter().zip(missing).filter(|(_, names)| names.is_some()).map(|(hash, _)| *hash).collect()
 }
 
-/// The keys with a new change that may not come after all that is known of them, as far as files say.
-struct Suspects {
-    /// By hash.
-    keys: KeySet,
-    /// The first of their new changes, by order and by time.
-    oldest: Vec<u8>,
-    earliest: i64,
-}
+/// The keys, by hash, with a new change that may not come after all that is known of them, as far as files say; with the
+/// first of their new changes, by order and by time.
+struct Suspects<'a>(HashMap<u64, (&'a [u8], i64), BuildHasherDefault<Mixed>>);
 
-impl Suspects {
-    fn among(model: &Model, fresh: &RecordBatch, hashes: &[u64], known: &[DataFile]) -> Result<Self, CuratedError> {
-        let marks = Marks::of(fresh).map_err(of(&model.name))?;
+impl<'a> Suspects<'a> {
+    fn among(marks: &'a Marks<'_>, hashes: &[u64], known: &[DataFile]) -> Self {
         let ends: Vec<Option<(Vec<u8>, i64)>> = known.iter().map(end).collect();
         let silent = ends.iter().any(Option::is_none);
         let newest = ends.iter().flatten().map(|(order, _)| order.as_slice()).max().unwrap_or_default();
         let latest = ends.iter().flatten().map(|(_, time)| *time).max().unwrap_or(i64::MIN);
-        let suspect = |row: &usize| silent || marks.orders.value(*row) <= newest || marks.times.value(*row) <= latest;
-        let rows: Vec<usize> = (0..fresh.num_rows()).filter(suspect).collect();
-        Ok(Self {
-            keys: rows.iter().map(|row| hashes[*row]).collect(),
-            oldest: rows.iter().map(|row| marks.orders.value(*row)).min().unwrap_or_default().to_vec(),
-            earliest: rows.iter().map(|row| marks.times.value(*row)).min().unwrap_or(i64::MAX),
-        })
+        let mut first: HashMap<u64, (&[u8], i64), _> = HashMap::default();
+        for (row, hash) in hashes.iter().enumerate() {
+            let (order, time) = (marks.orders.value(row), marks.times.value(row));
+            if silent || order <= newest || time <= latest {
+                let known = first.entry(*hash).or_insert((order, time));
+                *known = (known.0.min(order), known.1.min(time));
+            }
+        }
+        Self(first)
     }
 
-    /// Whether every change in the file comes before all new changes of these keys.
-    fn all_follow(&self, file: &DataFile) -> bool {
-        end(file).is_some_and(|(order, time)| order < self.oldest && time < self.earliest)
+    /// Whether a key has a new change that does not come after all changes in a file, which ends there.
+    fn is_late(&self, key: u64, end: Option<&(Vec<u8>, i64)>) -> bool {
+        let follows = |(order, time): &(&[u8], i64)| end.is_some_and(|end| *order > &end.0[..] && *time > end.1);
+        self.0.get(&key).is_some_and(|first| !follows(first))
     }
 }
 
