@@ -55,7 +55,7 @@ pub(crate) struct Room {
     restated: Arc<BTreeSet<ModelName>>,
 }
 
-/// Files of a bucket that are fetched ahead of the work on them.
+/// Files of a bucket that are fetched ahead of the work on them, where memory allows.
 pub(crate) const AHEAD: usize = 3;
 
 impl Room {
@@ -76,9 +76,9 @@ impl Room {
         }
     }
 
-    /// Buckets that are worked on at the same time: some more than there are cores, for those that wait for their files.
+    /// Buckets that are worked on at the same time: one more than there are cores, for one that waits for its files.
     pub fn at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, usize::from).min(8) + 2
+        std::thread::available_parallelism().map_or(2, usize::from).min(8) + 1
     }
 
     /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the
@@ -468,8 +468,10 @@ pub(crate) async fn rows_of(
 
 /// Files, in their order, some fetched while the one before is worked on.
 pub(crate) fn fetched(table: &Table, files: Vec<DataFile>) -> BoxStream<'_, Result<Fetched, CuratedError>> {
+    let largest = files.iter().map(|file| file.size.unsigned_abs()).max().unwrap_or_default().max(1);
+    let ahead = usize::try_from(table.lake().memory() / 64 / largest).unwrap_or(AHEAD).clamp(1, AHEAD);
     let fetch = move |file: DataFile| async move { Ok(table.fetch(&file).await?) }.boxed();
-    futures::stream::iter(files).map(fetch).buffered(AHEAD).boxed()
+    futures::stream::iter(files).map(fetch).buffered(ahead).boxed()
 }
 
 /// A batch's business key columns, in key order.
