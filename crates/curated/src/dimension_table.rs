@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 use weir_core::name::ModelName;
 use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Table};
@@ -76,6 +77,9 @@ pub(crate) async fn build(
     let mut moved: Vec<u64> = Vec::new();
     let mut jobs = Vec::new();
     let surroundings = Arc::new((room.clone(), model.clone(), histories.clone(), table.clone()));
+    // In KiB: buckets with little work wait for their files side by side, those with much are as many as there is memory
+    // for.
+    let memory = Arc::new(Semaphore::new(room.at_once() * kib(room.bucket_memory())));
     for bucket in buckets {
         let job = Job {
             bucket,
@@ -84,14 +88,19 @@ pub(crate) async fn build(
             all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
         };
-        let surroundings = surroundings.clone();
+        let (surroundings, memory) = (surroundings.clone(), memory.clone());
         jobs.push(async move {
             let (room, model, histories, table) = &*surroundings;
+            let (input, stored) = (job.input(histories.get(&model.name)), table.files_in(Partition::Bucket(bucket)));
+            let work = past::work(&input, &Touched::All, &stored.cloned().collect::<Vec<_>>());
+            let share = u32::try_from(kib(work.min(room.bucket_memory()))).unwrap_or(u32::MAX);
+            // It is never closed.
+            let _held = memory.acquire_many(share).await;
             one_bucket(room, model, histories, table, job).await
         });
     }
     let jobs = jobs.into_iter().map(|job| beside(model.name.clone(), job));
-    let mut done = futures::stream::iter(jobs).buffered(room.at_once());
+    let mut done = futures::stream::iter(jobs).buffered(2 * room.at_once());
     while let Some(bucket) = done.next().await {
         let bucket = bucket?;
         change_set.then(bucket.change_set).await?;
@@ -116,6 +125,16 @@ struct Job {
 }
 
 impl Job {
+    /// The files of the history that are looked at for changed keys.
+    fn input(&self, history: Option<&Table>) -> Vec<DataFile> {
+        match &self.added {
+            Some(added) => added.clone(),
+            None => {
+                history.iter().flat_map(|history| history.files_in(Partition::Bucket(self.bucket))).cloned().collect()
+            }
+        }
+    }
+
     fn mentions_among(&self, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
         let among = (0u32..).zip(key_hashes(&self.mentions)).filter(|(_, hash)| keys.contains(*hash));
         pick(&self.mentions, among.map(|(row, _)| row).collect())
@@ -138,10 +157,7 @@ async fn one_bucket(
 ) -> Result<Done, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
     let history = histories.get(&model.name);
-    let input: Vec<DataFile> = match &job.added {
-        Some(added) => added.clone(),
-        None => history.iter().flat_map(|history| history.files_in(partition)).cloned().collect(),
-    };
+    let input = job.input(history);
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
     let change_set = Writer::new(&room.lake, model, table.schema());
     let mut out = Done { rewritten: Rewritten::default(), change_set, moved: Vec::new() };
@@ -339,6 +355,10 @@ fn moved(model: &Model, plan: &Plan, awaited: bool) -> Result<Vec<u64>, arrow::e
         }
     }
     Ok(moved.into_iter().collect())
+}
+
+fn kib(bytes: u64) -> usize {
+    usize::try_from(bytes >> 10).unwrap_or(Semaphore::MAX_PERMITS)
 }
 
 /// A surrogate key, which is a hash, as one.

@@ -77,20 +77,24 @@ fn end(file: &DataFile) -> Option<(Vec<u8>, i64)> {
     Some((file.max_order_key()?, file.tag(MAX_TIME)?.parse().ok()?))
 }
 
-/// In how many parts the touched keys of these history files must be worked on, so that the work takes no more than
-/// `memory`. Where the table has `stored` files, the rows of the same keys in them take about as much again.
-pub(crate) fn parts(files: &[DataFile], touched: &Touched, stored: &[DataFile], memory: u64) -> u64 {
+/// Bytes that the work on the touched keys of these history files takes at its peak. Where the table has `stored` files,
+/// the rows of the same keys in them take about as much again.
+pub(crate) fn work(files: &[DataFile], touched: &Touched, stored: &[DataFile]) -> u64 {
     let held = |file: &DataFile| {
         let told = file.tag(MEMORY).and_then(|text| text.parse::<u64>().ok());
         told.unwrap_or_else(|| file.size.unsigned_abs() * WORK)
     };
     let work = files.iter().map(held).sum::<u64>() * if stored.is_empty() { WORK } else { 2 * WORK };
     let rows = files.iter().map(|file| file.rows).sum::<u64>().max(1);
-    let work = match touched {
+    match touched {
         Touched::Keys(keys) => work / rows * rows.min(keys.len() as u64),
         Touched::All | Touched::Part { .. } => work,
-    };
-    work.div_ceil(memory.max(1)).clamp(1, MOST_PARTS)
+    }
+}
+
+/// In how many parts it must be done, so that it takes no more than `memory`.
+pub(crate) fn parts(files: &[DataFile], touched: &Touched, stored: &[DataFile], memory: u64) -> u64 {
+    work(files, touched, stored).div_ceil(memory.max(1)).clamp(1, MOST_PARTS)
 }
 
 /// The changes from which the versions of the touched keys follow: those of `fresh` (new rows of the history), and

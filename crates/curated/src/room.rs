@@ -76,15 +76,15 @@ impl Room {
         }
     }
 
-    /// Buckets that are worked on at the same time: one more than there are cores, for one that waits for its files.
+    /// Buckets that are worked on at the same time, each in [`Room::bucket_memory`].
     pub fn at_once(&self) -> usize {
-        std::thread::available_parallelism().map_or(2, usize::from).min(8) + 1
+        std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8)
     }
 
-    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; as much as they take is left for the
-    /// rows of change sets, and for the program itself.
+    /// Bytes that the work on one bucket may take, with [`Room::at_once`] of them; twice as much as they take is left for
+    /// the rows of change sets, for files on their way, and for what the C library keeps.
     pub fn bucket_memory(&self) -> u64 {
-        self.lake.memory() / (2 * self.at_once() as u64)
+        self.lake.memory() / (3 * self.at_once() as u64)
     }
 
     /// Only what is selected takes in new staging rows. Every other table still follows, so that all keys lead
