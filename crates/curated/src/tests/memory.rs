@@ -15,12 +15,12 @@ use super::fixture::{Bench, models, shop, sources};
 use crate::build::build_in;
 use crate::room::Room;
 
-const LIMIT: u64 = 192 << 20;
+const LIMIT: u64 = 224 << 20;
 /// As many as by default.
 const BUCKETS: u16 = 16;
 /// Bytes of a row, nearly all in one text.
 const ROW: usize = 2_000;
-const ROWS: u32 = 504_000;
+const ROWS: u32 = 588_000;
 /// Of so many keys one changes.
 const CHANGED: u32 = 10;
 
