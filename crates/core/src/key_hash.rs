@@ -10,10 +10,16 @@ use crate::value::Value;
 /// The hash of no value.
 pub const START: u64 = 42;
 
-/// Takes in an integer of any width, a time in microseconds, or the bits of a float.
+/// Takes in an integer of any width, or a time in microseconds.
 #[inline]
 pub fn long(hash: u64, value: i64) -> u64 {
     XxHash64::oneshot(hash, &value.to_le_bytes())
+}
+
+/// Takes in a float, by the bits of a double.
+#[inline]
+pub fn float(hash: u64, bits: u64) -> u64 {
+    XxHash64::oneshot(hash, &bits.to_le_bytes())
 }
 
 /// Takes in a date in days, or a boolean as 0 or 1.
@@ -47,7 +53,7 @@ pub fn key_hash<'a>(key: impl IntoIterator<Item = &'a Value>) -> u64 {
         Value::Bool(value) => int(hash, i32::from(*value)),
         Value::Int(value) | Value::Timestamp(value) => long(hash, *value),
         Value::Decimal(unscaled, _) => decimal(hash, *unscaled),
-        Value::Float(bits) => long(hash, i64::from_ne_bytes(bits.to_ne_bytes())),
+        Value::Float(bits) => float(hash, *bits),
         Value::Text(text) => bytes(hash, text.as_bytes()),
         Value::Date(days) => int(hash, *days),
         Value::Bytes(value) => bytes(hash, value),

@@ -23,7 +23,7 @@ use crate::difference::Difference;
 use crate::error::{CuratedError, of};
 use crate::key::{complete, key_hashes};
 use crate::layout::surrogate_column;
-use crate::room::{Room, Touched, blocking, fetched, named};
+use crate::room::{Room, Touched, blocking, fetched, may_hold, named};
 
 /// How files are cut.
 #[derive(Debug, Clone, Copy)]
@@ -62,8 +62,8 @@ pub(crate) struct Stored {
     origin: Vec<(usize, u32)>,
     loaded: Vec<Arc<Fetched>>,
     others: Vec<DataFile>,
-    /// Those of `others` that by their statistics hold no touched key.
-    pub unseen: Vec<DataFile>,
+    /// The first so many of `others` hold no touched key by their statistics, and were not looked into.
+    unseen: usize,
     /// Of a dimension: the surrogate keys of all rows of the files that were looked into.
     pub surrogates: Vec<i64>,
 }
@@ -74,23 +74,19 @@ impl Stored {
     pub async fn read(
         model: &Model,
         table: &Table,
-        files: Vec<DataFile>,
+        all: Vec<DataFile>,
         touched: &Touched,
         keys: Option<&[&[ArrayRef]]>,
         mut seen: impl FnMut(&[ArrayRef], &[u64]) -> Result<(), CuratedError>,
     ) -> Result<Self, CuratedError> {
         let rows = RecordBatch::new_empty(table.schema().clone());
-        let mut stored =
-            Self { rows, origin: vec![], loaded: vec![], others: vec![], unseen: vec![], surrogates: vec![] };
+        let mut stored = Self { rows, origin: vec![], loaded: vec![], others: vec![], unseen: 0, surrogates: vec![] };
         let mut parts = Vec::new();
         let touched = Arc::new(touched.clone());
         let sought = keys.map(|keys| Sought::of(keys.iter().filter_map(|key| key.first())));
-        let may_hold = |file: &DataFile| {
-            sought.as_ref().zip(model.key.first()).is_none_or(|(sought, first)| file.may_hold(first.as_str(), sought))
-        };
-        let (files, unseen): (Vec<DataFile>, Vec<DataFile>) = files.into_iter().partition(may_hold);
-        stored.others.extend(unseen.iter().cloned());
-        stored.unseen = unseen;
+        let files;
+        (files, stored.others) = all.into_iter().partition(|file| may_hold(model, file, sought.as_ref()));
+        stored.unseen = stored.others.len();
         let mut fetching = fetched(table, files);
         while let Some(fetched) = fetching.next().await {
             let fetched = Arc::new(fetched?);
@@ -122,6 +118,11 @@ impl Stored {
             stored.rows = concat_batches(table.schema(), &parts).map_err(of(&model.name))?;
         }
         Ok(stored)
+    }
+
+    /// Files that were not looked into.
+    pub fn unseen(&self) -> &[DataFile] {
+        &self.others[..self.unseen]
     }
 
     fn take(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {

@@ -26,7 +26,7 @@ use weir_project::Model;
 
 use crate::error::{CuratedError, of};
 use crate::layout::change_set_schema;
-use crate::room::blocking;
+use crate::room::{blocking, joined};
 
 /// Bytes of rows of a change set that are held before a file is written, where memory allows.
 const FILE_BYTES: u64 = 16 << 20;
@@ -204,10 +204,7 @@ impl Writer {
     /// Waits for the file that is being written.
     async fn settle(&mut self) -> Result<(), CuratedError> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let written = writing.await;
-        self.written
-            .files
-            .push(written.map_err(|source| CuratedError::Worker { model: self.model.name.clone(), source })??);
+        self.written.files.push(joined(&self.model.name, writing.await)?);
         Ok(())
     }
 

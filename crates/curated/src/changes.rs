@@ -3,7 +3,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::{Row, RowConverter, Rows, SortField};
 use weir_core::change::Op;
 use weir_project::Model;
 
@@ -17,6 +17,29 @@ pub fn encoded(columns: &[ArrayRef]) -> Result<Rows, ArrowError> {
     RowConverter::new(fields)?.convert_columns(columns)
 }
 
+/// Keys to sort rows by where any order does that brings equal ones together: numbers are compared sooner than keys.
+pub struct Grouping {
+    hashes: Vec<u64>,
+    keys: Rows,
+}
+
+impl Grouping {
+    /// Of these key columns.
+    pub fn new(columns: &[ArrayRef]) -> Result<Self, ArrowError> {
+        Ok(Self { hashes: key_hashes(columns), keys: encoded(columns)? })
+    }
+
+    /// The [`key_hashes`].
+    pub fn hashes(&self) -> &[u64] {
+        &self.hashes
+    }
+
+    /// Where a row's key stands; equal exactly when the keys are.
+    pub fn at(&self, row: usize) -> (u64, Row<'_>) {
+        (self.hashes[row], self.keys.row(row))
+    }
+}
+
 /// These columns of a batch, by position.
 pub fn columns(batch: &RecordBatch, positions: &[usize]) -> Vec<ArrayRef> {
     positions.iter().map(|i| batch.column(*i).clone()).collect()
@@ -27,7 +50,7 @@ pub struct Changes {
     ops: Vec<Op>,
     order_keys: BinaryArray,
     times: TimestampMicrosecondArray,
-    keys: Rows,
+    keys: Grouping,
     tracked: Option<Rows>,
     /// Of no use, and not made, where no identity is there twice.
     content: Option<Rows>,
@@ -47,15 +70,12 @@ impl Changes {
                 Op::from_letter(letter).ok_or_else(|| ArrowError::ParseError(format!("`{letter}` is no operation")))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let keys = columns(history, &model.key_indexes());
-        let (hashes, keys) = (key_hashes(&keys), encoded(&keys)?);
+        let keys = Grouping::new(&columns(history, &model.key_indexes()))?;
         let tracked = tracked_columns(model);
         let tracked = if tracked.is_empty() { None } else { Some(encoded(&columns(history, &tracked))?) };
         // A bucket is far below 4 billion rows: a batch of that size cannot be held.
         let mut order: Vec<u32> = (0..history.num_rows() as u32).collect();
-        // Any order that brings the changes of a key together will do: numbers are compared sooner than keys.
-        let place = |row: &u32| (hashes[*row as usize], keys.row(*row as usize));
-        order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+        order.sort_unstable_by(|a, b| keys.at(*a as usize).cmp(&keys.at(*b as usize)));
         let mut changes = Self {
             ops,
             order_keys: named(ORDER_KEY)?.as_binary::<i32>().clone(),
@@ -87,12 +107,12 @@ impl Changes {
 
     /// The history's rows of one key after the other.
     pub fn groups(&self) -> impl Iterator<Item = &[u32]> {
-        self.order.chunk_by(|a, b| self.keys.row(*a as usize) == self.keys.row(*b as usize))
+        self.order.chunk_by(|a, b| self.keys.at(*a as usize) == self.keys.at(*b as usize))
     }
 
     /// Encoding of a group's key.
     pub fn key(&self, group: &[u32]) -> &[u8] {
-        self.keys.row(group[0] as usize).data()
+        self.keys.keys.row(group[0] as usize).data()
     }
 
     /// Fills `out` with a group's changes.

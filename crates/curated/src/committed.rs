@@ -19,14 +19,14 @@ use weir_lake::{DataFile, Partition, Sought, Table};
 use weir_project::{LateParent, Model, ModelKind};
 
 use crate::change_set::read_rows;
-use crate::changes::encoded;
+use crate::changes::{Grouping, encoded};
 use crate::error::{CuratedError, of};
 use crate::facts::{pointer_keys, spec};
 use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{CHANGE, DIMENSION_TAIL, EVENT_TIME, load_key};
-use crate::room::{KeySet, Mixed, Room, blocking, named};
+use crate::room::{KeySet, Mixed, Room, blocking, may_hold, named};
 use crate::scd::OPEN;
 use crate::table_diff::by_name;
 
@@ -144,10 +144,9 @@ async fn stored(
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let first = model.key.first();
     let holds = |file: &&DataFile| {
         let here = !matches!(file.partition, Partition::Bucket(bucket) if bucket != at);
-        here && first.is_none_or(|first| file.may_hold(first.as_str(), sought))
+        here && may_hold(model, file, Some(sought))
     };
     let files: Vec<DataFile> = table.files().filter(holds).cloned().collect();
     let mut found = Vec::new();
@@ -200,17 +199,18 @@ async fn judge(
 /// it is told at the first row.
 fn as_written(model: &Model, changed: &OfBucket, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, ArrowError> {
     let columns = by_name(rows, &load_key(model))?;
-    let (keys, hashes) = (encoded(&columns)?, key_hashes(&columns));
+    let keys = Grouping::new(&columns)?;
     let mut order: Vec<usize> = (0..rows.num_rows()).collect();
-    let place = |row: &usize| (hashes[*row], keys.row(*row), *row);
+    let place = |row: &usize| (keys.at(*row), *row);
     order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
     let mut broken = Vec::new();
-    for same in order.chunk_by(|a, b| hashes[*a] == hashes[*b] && keys.row(*a) == keys.row(*b)) {
+    for same in order.chunk_by(|a, b| keys.at(*a) == keys.at(*b)) {
+        let is_gone = changed.rows.get(&keys.hashes()[same[0]]) == Some(&false);
         broken.extend(same[1..].iter().map(|row| (*row, Broken::Doubled)));
-        broken.extend((changed.rows.get(&hashes[same[0]]) == Some(&false)).then_some((same[0], Broken::Differs)));
+        broken.extend(is_gone.then_some((same[0], Broken::Differs)));
     }
     broken.sort_by_key(|(row, _)| *row);
-    let there: KeySet = hashes.into_iter().collect();
+    let there: KeySet = keys.hashes().iter().copied().collect();
     let missing = changed.rows.iter().filter(|(key, set)| **set && !there.contains(key)).count();
     broken.extend(std::iter::repeat_n((0, Broken::Differs), missing));
     Ok(broken)
@@ -225,12 +225,12 @@ fn versions(model: &Model, rows: &RecordBatch) -> Result<Vec<(usize, Broken)>, A
     let time = |column: &ArrayRef| column.as_primitive::<TimestampMicrosecondType>().values().to_vec();
     let (from, to, current) = (time(from), time(to), current.as_boolean());
     let columns = named(rows, model)?;
-    let (hashes, keys) = (key_hashes(&columns), encoded(&columns)?);
+    let keys = Grouping::new(&columns)?;
     let mut order: Vec<usize> = (0..rows.num_rows()).filter(|row| complete(&columns, *row)).collect();
-    let place = |row: &usize| (hashes[*row], keys.row(*row), from[*row]);
+    let place = |row: &usize| (keys.at(*row), from[*row]);
     order.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
     let mut broken = Vec::new();
-    for of_key in order.chunk_by(|a, b| keys.row(*a) == keys.row(*b)) {
+    for of_key in order.chunk_by(|a, b| keys.at(*a) == keys.at(*b)) {
         for row in of_key {
             if from[*row] >= to[*row] {
                 broken.push((*row, Broken::Empty));

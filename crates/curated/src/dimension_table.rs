@@ -91,12 +91,7 @@ pub(crate) async fn build(
         let (surroundings, memory) = (surroundings.clone(), memory.clone());
         jobs.push(async move {
             let (room, model, histories, table) = &*surroundings;
-            let (input, stored) = (job.input(histories.get(&model.name)), table.files_in(Partition::Bucket(bucket)));
-            let work = past::work(&input, &Touched::All, &stored.cloned().collect::<Vec<_>>());
-            let share = u32::try_from(kib(work.min(room.bucket_memory()))).unwrap_or(u32::MAX);
-            // It is never closed.
-            let _held = memory.acquire_many(share).await;
-            one_bucket(room, model, histories, table, job).await
+            one_bucket(room, model, histories, table, job, &memory).await
         });
     }
     let jobs = jobs.into_iter().map(|job| beside(model.name.clone(), job));
@@ -125,16 +120,6 @@ struct Job {
 }
 
 impl Job {
-    /// The files of the history that are looked at for changed keys.
-    fn input(&self, history: Option<&Table>) -> Vec<DataFile> {
-        match &self.added {
-            Some(added) => added.clone(),
-            None => {
-                history.iter().flat_map(|history| history.files_in(Partition::Bucket(self.bucket))).cloned().collect()
-            }
-        }
-    }
-
     fn mentions_among(&self, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
         let among = (0u32..).zip(key_hashes(&self.mentions)).filter(|(_, hash)| keys.contains(*hash));
         pick(&self.mentions, among.map(|(row, _)| row).collect())
@@ -154,15 +139,22 @@ async fn one_bucket(
     histories: &BTreeMap<ModelName, Table>,
     table: &Table,
     job: Job,
+    memory: &Semaphore,
 ) -> Result<Done, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
     let history = histories.get(&model.name);
-    let input = job.input(history);
+    let input: Vec<DataFile> = match &job.added {
+        Some(added) => added.clone(),
+        None => history.iter().flat_map(|history| history.files_in(partition)).cloned().collect(),
+    };
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
     let change_set = Writer::new(&room.lake, model, table.schema());
     let mut out = Done { rewritten: Rewritten::default(), change_set, moved: Vec::new() };
-    let parts = past::parts(&input, &Touched::All, &files, room.bucket_memory());
-    for (number, keys) in Touched::parts(parts).enumerate() {
+    let work = past::work(&input, &Touched::All, &files);
+    let share = u32::try_from(kib(work.min(room.bucket_memory()))).unwrap_or(u32::MAX);
+    // It is never closed.
+    let _held = memory.acquire_many(share).await;
+    for (number, keys) in Touched::parts(past::parts(work, room.bucket_memory())).enumerate() {
         let plan = plan(room, model, histories, table, &job, (files.clone(), &keys)).await?;
         let unknown = job.unknown.clone().filter(|_| number == 0);
         let rewritten = part_of_bucket(room, model, table, partition, (plan, unknown), &mut out).await?;
@@ -379,7 +371,7 @@ async fn refuse_collisions(model: &Model, table: &Table, plan: &Plan) -> Result<
         None => Ok(()),
     };
     refuse(&plan.stored.surrogates)?;
-    let mut unseen = table.read(&plan.stored.unseen, Some(&[column]))?;
+    let mut unseen = table.read(plan.stored.unseen(), Some(&[column]))?;
     while let Some(batch) = unseen.next().await {
         refuse(surrogates(&batch?))?;
     }

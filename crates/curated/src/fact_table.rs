@@ -156,7 +156,7 @@ async fn one_bucket(
     let mut files: Vec<DataFile> = table.files_in(partition).cloned().collect();
     let change_set = Writer::new(&room.lake, model, table.schema());
     let mut out = Done { rewritten: Rewritten::default(), change_set, repointed: Vec::new() };
-    for keys in Touched::parts(past::parts(&input, &touched, &files, room.bucket_memory())) {
+    for keys in Touched::parts(past::parts(past::work(&input, &touched, &files), room.bucket_memory())) {
         let touched = touched.within(&keys);
         let plan = plan(room, model, history, indexes, table, (bucket, files.clone(), touched)).await?;
         let upserts = plan.upserts().map_err(of(&model.name))?;

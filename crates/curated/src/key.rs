@@ -37,7 +37,7 @@ fn add(hashes: &mut [u64], column: &dyn Array) {
             }
         }};
     }
-    use key_hash::{bytes, decimal, int, long};
+    use key_hash::{bytes, decimal, float, int, long};
     match column.data_type() {
         DataType::Boolean => each!(column.as_boolean(), |h, v| int(h, i32::from(v))),
         DataType::Int8 => each!(column.as_primitive::<Int8Type>(), |h, v| long(h, i64::from(v))),
@@ -49,14 +49,8 @@ fn add(hashes: &mut [u64], column: &dyn Array) {
         DataType::Date32 => each!(column.as_primitive::<Date32Type>(), int),
         DataType::Timestamp(..) => each!(column.as_primitive::<TimestampMicrosecondType>(), long),
         DataType::Binary => each!(column.as_binary::<i32>(), bytes),
-        DataType::Float32 | DataType::Float64 => {
-            for (i, hash) in hashes.iter_mut().enumerate() {
-                *hash = match value_at(column, i) {
-                    Value::Float(bits) => long(*hash, i64::from_ne_bytes(bits.to_ne_bytes())),
-                    _ => key_hash::null(*hash),
-                };
-            }
-        }
+        DataType::Float32 => each!(column.as_primitive::<Float32Type>(), |h, v| float(h, f64::from(v).to_bits())),
+        DataType::Float64 => each!(column.as_primitive::<Float64Type>(), |h, v: f64| float(h, v.to_bits())),
         // `layout::arrow_type` makes no other type, and every key column was cast to its declared one.
         _ => {}
     }

@@ -22,12 +22,13 @@ use weir_core::change::Op;
 use weir_lake::{DataFile, Sought, Table, order_key_tags};
 use weir_project::{Deletes, Model};
 
-use crate::changes::encoded;
+use crate::changes::Grouping;
 use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::key::key_hashes;
 use crate::layout::{DIMENSION_TAIL, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
-use crate::room::{AHEAD, KeySet, Mixed, Touched, blocking, fetched, named};
+use crate::mention::pick;
+use crate::room::{AHEAD, KeySet, Mixed, Touched, blocking, fetched, may_hold, named};
 use crate::scd::OPEN;
 
 /// Tag of a history file: the latest commit time in it, microseconds since 1970 UTC.
@@ -92,9 +93,9 @@ pub(crate) fn work(files: &[DataFile], touched: &Touched, stored: &[DataFile]) -
     }
 }
 
-/// In how many parts it must be done, so that it takes no more than `memory`.
-pub(crate) fn parts(files: &[DataFile], touched: &Touched, stored: &[DataFile], memory: u64) -> u64 {
-    work(files, touched, stored).div_ceil(memory.max(1)).clamp(1, MOST_PARTS)
+/// In how many parts so much [`work`] must be done, so that it takes no more than `memory`.
+pub(crate) fn parts(work: u64, memory: u64) -> u64 {
+    work.div_ceil(memory.max(1)).clamp(1, MOST_PARTS)
 }
 
 /// The changes from which the versions of the touched keys follow: those of `fresh` (new rows of the history), and
@@ -115,7 +116,7 @@ pub(crate) async fn changes(
     let mut read = Vec::new();
     if !known.is_empty() && (!late.is_empty() || !suspects.0.is_empty()) {
         let asked: KeySet = suspects.0.keys().chain(&late).copied().collect();
-        let places = places(model, history, known, (fresh, &hashes), &asked).await?;
+        let places = places(model, history, known, (&keys, &hashes), &asked).await?;
         for of_file in &places {
             let end = end(&of_file.file);
             let keys = of_file.rows.iter().map(|(_, hash)| *hash);
@@ -185,24 +186,19 @@ async fn places(
     model: &Model,
     history: &Table,
     known: &[DataFile],
-    (fresh, hashes): (&RecordBatch, &[u64]),
+    (keys, hashes): (&[ArrayRef], &[u64]),
     asked: &KeySet,
 ) -> Result<Vec<Places>, CuratedError> {
-    let arrow = of(&model.name);
     let rows = (0u32..).zip(hashes).filter(|(_, hash)| asked.contains(*hash)).map(|(row, _)| row);
-    let sought = match named(fresh, model).map_err(arrow)?.first() {
-        Some(first) => Sought::of([&take(first, &UInt32Array::from_iter_values(rows), None).map_err(arrow)?]),
-        None => Sought::Any,
-    };
+    let sought = Sought::of(pick(&keys[..1], rows.collect()).map_err(of(&model.name))?.iter());
     let names: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
-    let may_hold = |file: &&DataFile| names.first().is_none_or(|first| file.may_hold(first, &sought));
     let read = |file: DataFile| {
         let names = &names;
         async move { Ok::<_, CuratedError>((history.read_all(std::slice::from_ref(&file), Some(names)).await?, file)) }
             .boxed()
     };
-    let files: Vec<DataFile> = known.iter().filter(may_hold).cloned().collect();
-    let mut reading = futures::stream::iter(files).map(read).buffered(AHEAD);
+    let files = known.iter().filter(|file| may_hold(model, file, Some(&sought)));
+    let mut reading = futures::stream::iter(files.cloned().collect::<Vec<_>>()).map(read).buffered(AHEAD);
     let mut found = Vec::new();
     while let Some(read) = reading.next().await {
         let (batches, file) = read?;
@@ -259,16 +255,14 @@ pub(crate) fn continued(
     let from = column(from)?.as_primitive::<TimestampMicrosecondType>();
     let to = column(to)?.as_primitive::<TimestampMicrosecondType>();
     let inferred = column(inferred)?.as_boolean();
-    let keys = named(stored, model)?;
-    let hashes = key_hashes(&keys);
-    let keys = encoded(&keys)?;
-    let key = |row: &u32| keys.row(*row as usize);
+    let keys = Grouping::new(&named(stored, model)?)?;
+    let key = |row: &u32| keys.at(*row as usize);
     let mut rows: Vec<u32> = (0u32..)
-        .zip(&hashes)
+        .zip(keys.hashes())
         .filter(|(row, hash)| !inferred.value(*row as usize) && !late.contains(*hash))
         .map(|(row, _)| row)
         .collect();
-    let place = |row: &u32| (hashes[*row as usize], key(row), from.value(*row as usize));
+    let place = |row: &u32| (key(row), from.value(*row as usize));
     rows.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
 
     let mut past = Past::default();

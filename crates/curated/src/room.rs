@@ -236,19 +236,23 @@ impl Room {
         self.models.iter().filter(|model| matches!(model.kind, ModelKind::Fact { .. }))
     }
 
+    /// Every pointer of a fact to this dimension.
+    fn pointers_to(&self, dimension: &ModelName) -> impl Iterator<Item = &DimensionRef> {
+        let pointers = self.models.iter().flat_map(|model| match &model.kind {
+            ModelKind::Fact { dimensions, .. } => dimensions.as_slice(),
+            _ => &[],
+        });
+        pointers.filter(move |pointer| pointer.dimension == *dimension)
+    }
+
     /// Whether a fact points to this dimension.
     pub fn is_pointed_to(&self, dimension: &ModelName) -> bool {
-        let points = |pointer: &DimensionRef| pointer.dimension == *dimension;
-        self.facts()
-            .any(|model| matches!(&model.kind, ModelKind::Fact { dimensions, .. } if dimensions.iter().any(points)))
+        self.pointers_to(dimension).next().is_some()
     }
 
     /// Whether a fact may point to the unknown member until a key of this dimension arrives.
     pub fn is_awaited(&self, dimension: &ModelName) -> bool {
-        let waits =
-            |pointer: &DimensionRef| pointer.dimension == *dimension && pointer.late_parent == LateParent::Unknown;
-        self.facts()
-            .any(|model| matches!(&model.kind, ModelKind::Fact { dimensions, .. } if dimensions.iter().any(waits)))
+        self.pointers_to(dimension).any(|pointer| pointer.late_parent == LateParent::Unknown)
     }
 
     /// Aggregates, each after everything that it reads.
@@ -446,11 +450,9 @@ pub(crate) async fn rows_of(
         Touched::Keys(_) | Touched::Part { .. } => {}
     }
     let touched = Arc::new(touched.clone());
-    let may_hold = |file: &&DataFile| {
-        sought.zip(model.key.first()).is_none_or(|(sought, first)| file.may_hold(first.as_str(), sought))
-    };
     let mut found = Vec::new();
-    let mut fetching = fetched(table, files.iter().filter(may_hold).cloned().collect());
+    let files = files.iter().filter(|file| may_hold(model, file, sought));
+    let mut fetching = fetched(table, files.cloned().collect());
     while let Some(fetched) = fetching.next().await {
         let fetched = fetched?;
         let (owned, touched) = (model.clone(), touched.clone());
@@ -464,6 +466,11 @@ pub(crate) async fn rows_of(
         found.extend(rows.await?);
     }
     concat_batches(table.schema(), &found).map_err(of(&model.name))
+}
+
+/// Whether a file may hold one of the values `sought` in the first key column.
+pub(crate) fn may_hold(model: &Model, file: &DataFile, sought: Option<&Sought>) -> bool {
+    sought.zip(model.key.first()).is_none_or(|(sought, first)| file.may_hold(first.as_str(), sought))
 }
 
 /// Files, in their order, some fetched while the one before is worked on.
@@ -488,10 +495,15 @@ pub(crate) async fn beside<T: Send + 'static>(
     model: ModelName,
     work: impl Future<Output = Result<T, CuratedError>> + Send + 'static,
 ) -> Result<T, CuratedError> {
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(source) => Err(CuratedError::Worker { model, source }),
-    }
+    joined(&model, tokio::spawn(work).await)
+}
+
+/// What a task gave, or that it did not end.
+pub(crate) fn joined<T>(
+    model: &ModelName,
+    done: Result<Result<T, CuratedError>, tokio::task::JoinError>,
+) -> Result<T, CuratedError> {
+    done.map_err(|source| CuratedError::Worker { model: model.clone(), source })?
 }
 
 /// Runs what computes for long where it keeps no other task waiting.
@@ -499,8 +511,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
     model: &Model,
     work: impl FnOnce() -> Result<T, CuratedError> + Send + 'static,
 ) -> Result<T, CuratedError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(source) => Err(CuratedError::Worker { model: model.name.clone(), source }),
-    }
+    joined(&model.name, tokio::task::spawn_blocking(work).await)
 }

@@ -247,7 +247,7 @@ impl Fetched {
         let reader =
             builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.len().max(1)).build()?;
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
-        let arrays: Vec<&dyn arrow::array::Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+        let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
         Ok(crate::schema::align(&concat(&arrays)?, self.schema.field(column).data_type())?)
     }
 }

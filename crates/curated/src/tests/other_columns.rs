@@ -14,9 +14,8 @@ use weir_lake::{Lake, Options};
 use weir_project::{Deletes, Measure, MeasureColumn, Milestone, Model, ModelColumn, ModelKind, Scd};
 use weir_testkit::fault::Faulty;
 
-use super::fixture::{
-    Bench, any_changes, contribution, expected, expected_of, models, name, project, shop, sources, visit,
-};
+use super::fixture::{Bench, any_changes, contribution, expected, expected_of, models, name, project, shop, sources};
+use super::restated::{changes, of};
 use super::run;
 use crate::build::build_in;
 use crate::check::check_in;
@@ -90,21 +89,6 @@ fn expected_other(changes: &[Change]) -> BTreeMap<ModelName, Vec<Row>> {
     let rows = weir_testkit::star::aggregate(aggregate, &models, &star, &other);
     star.insert(aggregate.name.clone(), rows);
     star
-}
-
-fn changes() -> Vec<Change> {
-    vec![
-        shop(1, Op::Create, 10_000_000, ("n", 1), ("Ann", "a", "x")),
-        shop(2, Op::Update, 20_000_000, ("n", 1), ("Bea", "a", "x")),
-        shop(3, Op::Update, 30_000_000, ("n", 1), ("Bea", "b", "y")),
-        visit(4, Op::Create, 40_000_000, 1, (Some("n"), Some(1)), "new", Some(25_000_000)),
-        visit(5, Op::Create, 40_000_000, 2, (Some("n"), Some(1)), "done", Some(12_000_000)),
-        visit(6, Op::Create, 40_000_000, 3, (Some("s"), Some(9)), "hidden", Some(63_072_000_000_000)),
-    ]
-}
-
-fn of(models: &[&str]) -> Restate {
-    Restate { models: models.iter().map(|model| name(model)).collect(), from: None }
 }
 
 fn of_table<'a>(diffs: &'a [TableDiff], table: &str) -> &'a TableDiff {

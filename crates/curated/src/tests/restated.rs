@@ -55,7 +55,7 @@ fn project_other_rows(model: &Model, change: &Change) -> Option<Row> {
     project(model, &change)
 }
 
-fn changes() -> Vec<Change> {
+pub(super) fn changes() -> Vec<Change> {
     vec![
         shop(1, Op::Create, 10_000_000, ("n", 1), ("Ann", "a", "x")),
         shop(2, Op::Update, 20_000_000, ("n", 1), ("Bea", "a", "x")),
@@ -66,7 +66,7 @@ fn changes() -> Vec<Change> {
     ]
 }
 
-fn of(models: &[&str]) -> Restate {
+pub(super) fn of(models: &[&str]) -> Restate {
     Restate { models: models.iter().map(|model| name(model)).collect(), from: None }
 }
 
