@@ -1,26 +1,28 @@
-//! What a build needs of a key's past: its whole history, or, where all its new changes come after everything
-//! that was known of it, no more than its stored versions.
+//! What a build needs of a key's past: its stored versions, and of its history the part that a late change reaches.
 //!
 //! Versions are a fold over the changes in order, and what the fold carries on is what the last version stores. So
-//! the stored versions, written as changes again (one that opens each, one that closes where nothing follows), give
-//! with the new changes exactly the versions that the whole history gives. "After everything" means order and
-//! commit time both: then no new change shares an effective time with an old one.
+//! the stored versions, written as changes again (one that opens each, one that closes where nothing follows), stand
+//! for all changes that come before a point in the order, provided that every change behind it is at hand. A history
+//! file says where its changes end. Of a key whose changes at hand all come after a file's end, that file is not read:
+//! its versions up to that end are stored. "After" means order and commit time both: then no change at hand shares an
+//! effective time with one that is not.
+//!
+//! A late change thus costs the files written since what it is late for, not the whole history.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use arrow::array::TimestampMicrosecondArray;
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray, UInt32Array, new_null_array,
-};
-use arrow::compute::{concat_batches, filter_record_batch, take};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use futures::{FutureExt, StreamExt};
 use weir_core::change::Op;
 use weir_lake::{DataFile, Sought, Table, order_key_tags};
-use weir_project::{Deletes, Model};
+use weir_project::{Deletes, Model, Scd};
 
 use crate::changes::Grouping;
 use crate::dimension::deletes;
@@ -71,6 +73,10 @@ impl<'a> Marks<'a> {
             times: column(SOURCE_TS)?.as_primitive::<TimestampMicrosecondType>(),
         })
     }
+
+    fn at(&self, row: usize) -> At<'a> {
+        (Cow::Borrowed(self.orders.value(row)), self.times.value(row))
+    }
 }
 
 /// The newest order key and the latest commit time of a file; none where it does not say.
@@ -98,8 +104,8 @@ pub(crate) fn parts(work: u64, memory: u64) -> u64 {
     work.div_ceil(memory.max(1)).clamp(1, MOST_PARTS)
 }
 
-/// The changes from which the versions of the touched keys follow: those of `fresh` (new rows of the history), and
-/// of each key either its stored versions as changes or its rows in the `known` files.
+/// The changes from which the versions of the touched keys follow: those of `fresh` (new rows of the history), what
+/// they reach of the `known` files, and the stored versions before that as changes.
 pub(crate) async fn changes(
     model: &Model,
     history: &Table,
@@ -110,127 +116,164 @@ pub(crate) async fn changes(
     let arrow = of(&model.name);
     let keys = named(fresh, model).map_err(arrow)?;
     let hashes = key_hashes(&keys);
-    let mut late: KeySet = whole_history(model, fresh, &hashes).into_iter().collect();
-    let marks = Marks::of(fresh).map_err(arrow)?;
-    let suspects = Suspects::among(&marks, &hashes, known);
+    let mut reach = Reach::of(model, fresh, &hashes, known).map_err(arrow)?;
     let mut read = Vec::new();
-    if !known.is_empty() && (!late.is_empty() || !suspects.0.is_empty()) {
-        let asked: KeySet = suspects.0.keys().chain(&late).copied().collect();
-        let places = places(model, history, known, (&keys, &hashes), &asked).await?;
-        for of_file in &places {
-            let end = end(&of_file.file);
-            let keys = of_file.rows.iter().map(|(_, hash)| *hash);
-            late.extend(keys.filter(|key| suspects.is_late(*key, end.as_ref())));
+    loop {
+        let asked = reach.further();
+        if asked.is_empty() {
+            break;
         }
-        read = rows_at(model, history, places, &late).await?;
+        for batch in rows_of_keys(model, history, (&keys, &hashes), asked).await? {
+            reach.take(model, &batch).map_err(arrow)?;
+            read.push(batch);
+        }
     }
+    let ends = reach.ends();
     let (owned, stored, fresh) = (model.clone(), stored.clone(), fresh.clone());
     blocking(model, move || {
-        let arrow = of(&owned.name);
-        let of_late: BooleanArray = hashes.iter().map(|hash| Some(late.contains(hash))).collect();
-        read.push(continued(&owned, &stored, &fresh, &late).map_err(arrow)?);
-        read.push(filter_record_batch(&fresh, &of_late).map_err(arrow)?);
-        concat_batches(&history_schema(&owned), &read).map_err(arrow)
+        read.push(fresh);
+        continued(&owned, &stored, &read, &ends).map_err(of(&owned.name))
     })
     .await
 }
 
-/// Hashes of the keys whose stored versions do not say all that their next versions need: whether a version is
-/// marked as deleted, and the values that a change does not carry.
-fn whole_history(model: &Model, fresh: &RecordBatch, hashes: &[u64]) -> Vec<u64> {
-    if deletes(model) == Deletes::Mark {
-        return hashes.to_vec();
-    }
-    let Some(missing) = fresh.column_by_name(UNAVAILABLE).map(|column| column.as_string::<i32>()) else {
-        return Vec::new();
-    };
-    hashes.iter().zip(missing).filter(|(_, names)| names.is_some()).map(|(hash, _)| *hash).collect()
+/// The place of a change: its order key and its commit time.
+type At<'a> = (Cow<'a, [u8]>, i64);
+
+/// Before every change: all of a key's history is needed.
+const WHOLE: At<'static> = (Cow::Borrowed(&[]), i64::MIN);
+
+/// How far back the history of each key is needed.
+struct Reach<'a> {
+    known: Vec<Known>,
+    /// Of each key that may need any of the known files, the first of its changes at hand, by order and by time.
+    first: HashMap<u64, At<'a>, BuildHasherDefault<Mixed>>,
+    /// Keys of which known changes are at hand.
+    late: KeySet,
+    /// A type 1 column that keeps its value on closed versions: the open version of a moment in the past cannot be told
+    /// from the stored one.
+    all_or_none: bool,
 }
 
-/// The keys, by hash, with a new change that may not come after all that is known of them, as far as files say; with the
-/// first of their new changes, by order and by time.
-struct Suspects<'a>(HashMap<u64, (&'a [u8], i64), BuildHasherDefault<Mixed>>);
+/// A known file of the history.
+struct Known {
+    file: DataFile,
+    /// The newest order key and the latest commit time in it; none where it does not say.
+    end: Option<(Vec<u8>, i64)>,
+    /// Keys that were looked for in it.
+    asked: KeySet,
+}
 
-impl<'a> Suspects<'a> {
-    fn among(marks: &'a Marks<'_>, hashes: &[u64], known: &[DataFile]) -> Self {
-        let ends: Vec<Option<(Vec<u8>, i64)>> = known.iter().map(end).collect();
-        let silent = ends.iter().any(Option::is_none);
-        let newest = ends.iter().flatten().map(|(order, _)| order.as_slice()).max().unwrap_or_default();
-        let latest = ends.iter().flatten().map(|(_, time)| *time).max().unwrap_or(i64::MIN);
-        let mut first: HashMap<u64, (&[u8], i64), _> = HashMap::default();
+impl Known {
+    fn is_before(&self, (order, time): &At<'_>) -> bool {
+        self.end.as_ref().is_some_and(|end| **order > *end.0 && *time > end.1)
+    }
+}
+
+impl<'a> Reach<'a> {
+    fn of(model: &Model, fresh: &'a RecordBatch, hashes: &[u64], known: &[DataFile]) -> Result<Self, ArrowError> {
+        let known = known.iter().map(|file| Known { file: file.clone(), end: end(file), asked: KeySet::default() });
+        let all_or_none = model.columns.iter().any(|column| column.scd == Scd::Type1Current);
+        let mut reach =
+            Self { known: known.collect(), first: HashMap::default(), late: KeySet::default(), all_or_none };
+        let (marks, lacking) = (Marks::of(fresh)?, lacking(fresh));
+        // Whether a version is marked as deleted is not in the stored versions before the last.
+        let marked = deletes(model) == Deletes::Mark;
         for (row, hash) in hashes.iter().enumerate() {
-            let (order, time) = (marks.orders.value(row), marks.times.value(row));
-            if silent || order <= newest || time <= latest {
-                let known = first.entry(*hash).or_insert((order, time));
-                *known = (known.0.min(order), known.1.min(time));
+            let at = if marked || lacking(row) { WHOLE } else { marks.at(row) };
+            if reach.first.contains_key(hash) || !reach.known.iter().all(|known| known.is_before(&at)) {
+                reach.note(*hash, at);
             }
         }
-        Self(first)
+        Ok(reach)
     }
 
-    /// Whether a key has a new change that does not come after all changes in a file, which ends there.
-    fn is_late(&self, key: u64, end: Option<&(Vec<u8>, i64)>) -> bool {
-        let follows = |(order, time): &(&[u8], i64)| end.is_some_and(|end| *order > &end.0[..] && *time > end.1);
-        self.0.get(&key).is_some_and(|first| !follows(first))
+    fn note(&mut self, key: u64, at: At<'a>) {
+        let first = self.first.entry(key).or_insert_with(|| at.clone());
+        if at.0 < first.0 {
+            first.0 = at.0;
+        }
+        first.1 = first.1.min(at.1);
+    }
+
+    /// The files that do not end before what is at hand of a key, with these keys; each pair once.
+    fn further(&mut self) -> Vec<(DataFile, KeySet)> {
+        let mut further = Vec::new();
+        for known in &mut self.known {
+            let needed = self.first.iter().filter(|(key, at)| !known.asked.contains(key) && !known.is_before(at));
+            let keys: KeySet = needed.map(|(key, _)| *key).collect();
+            if !keys.is_empty() {
+                known.asked.extend(&keys);
+                further.push((known.file.clone(), keys));
+            }
+        }
+        further
+    }
+
+    /// Takes known changes to hand.
+    fn take(&mut self, model: &Model, rows: &RecordBatch) -> Result<(), ArrowError> {
+        let (marks, lacking) = (Marks::of(rows)?, lacking(rows));
+        for (row, hash) in key_hashes(&named(rows, model)?).into_iter().enumerate() {
+            self.late.insert(hash);
+            let (order, time) = if self.all_or_none || lacking(row) { WHOLE } else { marks.at(row) };
+            self.note(hash, (Cow::Owned(order.into_owned()), time));
+        }
+        Ok(())
+    }
+
+    /// Up to when the stored versions of the late keys stand for the changes that are not at hand.
+    fn ends(self) -> Ends {
+        let end = |key: &u64| {
+            let left = self.known.iter().filter(|known| !known.asked.contains(key));
+            left.filter_map(|known| known.end.as_ref()).map(|end| end.1).max().unwrap_or(i64::MIN)
+        };
+        Ends(self.late.iter().map(|key| (*key, end(key))).collect())
     }
 }
 
-/// A file's rows of some keys: their positions and their keys' hashes.
-struct Places {
-    file: DataFile,
-    rows: Vec<(u32, u64)>,
+/// Up to when stored versions count, of the keys where not all do.
+#[derive(Default)]
+pub(crate) struct Ends(pub HashMap<u64, i64, BuildHasherDefault<Mixed>>);
+
+/// Whether a change lacks values: those are the ones of the change before it, of which a version need not tell.
+fn lacking(rows: &RecordBatch) -> impl Fn(usize) -> bool {
+    let missing = rows.column_by_name(UNAVAILABLE).cloned();
+    move |row| missing.as_ref().is_some_and(|missing| missing.is_valid(row))
 }
 
-/// Where the known changes of the keys `asked` are; reads key columns only.
-async fn places(
+/// A known file's rows of its keys, for each of the files. Other columns than the key are decoded only where such a row
+/// is.
+async fn rows_of_keys(
     model: &Model,
     history: &Table,
-    known: &[DataFile],
     (keys, hashes): (&[ArrayRef], &[u64]),
-    asked: &KeySet,
-) -> Result<Vec<Places>, CuratedError> {
-    let rows = (0u32..).zip(hashes).filter(|(_, hash)| asked.contains(*hash)).map(|(row, _)| row);
+    asked: Vec<(DataFile, KeySet)>,
+) -> Result<Vec<RecordBatch>, CuratedError> {
+    let any: KeySet = asked.iter().flat_map(|(_, keys)| keys).copied().collect();
+    let rows = (0u32..).zip(hashes).filter(|(_, hash)| any.contains(*hash)).map(|(row, _)| row);
     let sought = Sought::of(pick(&keys[..1], rows.collect()).map_err(of(&model.name))?.iter());
     let names: Vec<&str> = model.key.iter().map(|name| name.as_str()).collect();
-    let read = |file: DataFile| {
+    let places = |(file, keys): (DataFile, KeySet)| {
         let names = &names;
-        async move { Ok::<_, CuratedError>((history.read_all(std::slice::from_ref(&file), Some(names)).await?, file)) }
-            .boxed()
-    };
-    let files = known.iter().filter(|file| may_hold(model, file, Some(&sought)));
-    let mut reading = futures::stream::iter(files.cloned().collect::<Vec<_>>()).map(read).buffered(AHEAD);
-    let mut found = Vec::new();
-    while let Some(read) = reading.next().await {
-        let (batches, file) = read?;
-        let mut rows = Vec::new();
-        let mut from = 0u32;
-        for batch in batches {
-            let hit = (from..).zip(key_hashes(batch.columns())).filter(|(_, hash)| asked.contains(hash));
-            rows.extend(hit);
-            from += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        async move {
+            let hashes = history.read_all(std::slice::from_ref(&file), Some(names)).await?;
+            let hashes = hashes.iter().flat_map(|batch| key_hashes(batch.columns()));
+            let rows: Vec<u32> =
+                (0u32..).zip(hashes).filter(|(_, hash)| keys.contains(hash)).map(|(row, _)| row).collect();
+            Ok::<_, CuratedError>((file, rows))
         }
-        if !rows.is_empty() {
-            found.push(Places { file, rows });
+        .boxed()
+    };
+    let asked = asked.into_iter().filter(|(file, _)| may_hold(model, file, Some(&sought)));
+    let mut looking = futures::stream::iter(asked.collect::<Vec<_>>()).map(places).buffered(AHEAD);
+    let (mut files, mut rows) = (Vec::new(), Vec::new());
+    while let Some(found) = looking.next().await {
+        let (file, found) = found?;
+        if !found.is_empty() {
+            files.push(file);
+            rows.push(found);
         }
     }
-    Ok(found)
-}
-
-/// The rows of these keys at these places.
-async fn rows_at(
-    model: &Model,
-    history: &Table,
-    places: Vec<Places>,
-    keys: &KeySet,
-) -> Result<Vec<RecordBatch>, CuratedError> {
-    let (files, rows): (Vec<DataFile>, Vec<Vec<u32>>) = places
-        .into_iter()
-        .map(|Places { file, rows }| {
-            let of_keys = rows.into_iter().filter(|(_, hash)| keys.contains(hash));
-            (file, of_keys.map(|(row, _)| row).collect::<Vec<_>>())
-        })
-        .filter(|(_, rows)| !rows.is_empty())
-        .unzip();
     let mut fetching = fetched(history, files);
     let mut read = Vec::new();
     for rows in rows {
@@ -241,12 +284,12 @@ async fn rows_at(
     Ok(read)
 }
 
-/// Stored versions as changes, with the new changes behind them; keys in `late` left out.
+/// Stored versions as changes, as far as they count, with the changes at hand behind them.
 pub(crate) fn continued(
     model: &Model,
     stored: &RecordBatch,
-    fresh: &RecordBatch,
-    late: &KeySet,
+    at_hand: &[RecordBatch],
+    ends: &Ends,
 ) -> Result<RecordBatch, ArrowError> {
     let column = |name: &str| {
         stored.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("a dimension has no `{name}`")))
@@ -257,11 +300,9 @@ pub(crate) fn continued(
     let inferred = column(inferred)?.as_boolean();
     let keys = Grouping::new(&named(stored, model)?)?;
     let key = |row: &u32| keys.at(*row as usize);
-    let mut rows: Vec<u32> = (0u32..)
-        .zip(keys.hashes())
-        .filter(|(row, hash)| !inferred.value(*row as usize) && !late.contains(*hash))
-        .map(|(row, _)| row)
-        .collect();
+    let until = |row: u32| ends.0.get(&keys.hashes()[row as usize]).copied().unwrap_or(i64::MAX);
+    let counts = |row: &u32| !inferred.value(*row as usize) && from.value(*row as usize) <= until(*row);
+    let mut rows: Vec<u32> = (0u32..).take(stored.num_rows()).filter(counts).collect();
     let place = |row: &u32| (key(row), from.value(*row as usize));
     rows.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
 
@@ -272,7 +313,7 @@ pub(crate) fn continued(
             past.push(*row, Op::Update, &mut place, from.value(*row as usize));
             let end = to.value(*row as usize);
             let next = versions.get(i + 1).map(|next| from.value(*next as usize));
-            if end != OPEN && next != Some(end) {
+            if end != OPEN && end <= until(*row) && next != Some(end) {
                 past.push(*row, Op::Delete, &mut place, end);
             }
         }
@@ -289,10 +330,8 @@ pub(crate) fn continued(
     let schema = history_schema(model);
     let past = RecordBatch::try_new(schema.clone(), columns)?;
 
-    let hashes = key_hashes(&named(fresh, model)?);
-    let keep: BooleanArray = hashes.iter().map(|hash| Some(!late.contains(hash))).collect();
-    let fresh = filter_record_batch(fresh, &keep)?;
-    concat_batches(&schema, [&past, &behind(&fresh)?])
+    let behind = at_hand.iter().map(behind).collect::<Result<Vec<_>, _>>()?;
+    concat_batches(&schema, [&past].into_iter().chain(&behind))
 }
 
 /// Changes made of stored versions.
@@ -317,11 +356,11 @@ impl Past {
 }
 
 /// The same changes with order keys behind those that stored versions get.
-fn behind(fresh: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let at = fresh.schema().index_of(ORDER_KEY)?;
-    let mut columns = fresh.columns().to_vec();
+fn behind(changes: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let at = changes.schema().index_of(ORDER_KEY)?;
+    let mut columns = changes.columns().to_vec();
     let orders = columns[at].as_binary::<i32>();
     let behind = (0..orders.len()).map(|row| [&[1], orders.value(row)].concat());
     columns[at] = Arc::new(BinaryArray::from_iter_values(behind));
-    RecordBatch::try_new(fresh.schema(), columns)
+    RecordBatch::try_new(changes.schema(), columns)
 }

@@ -27,6 +27,8 @@ enum Kind {
     Type1,
     Type2,
     Mixed,
+    /// Mixed, no value of a closed version its own; most changes come in order, by position and time.
+    Timely,
     /// Mixed, and its query has a condition that rows fall out of and return into.
     Conditional,
     /// Mixed, and deletes are ignored.
@@ -40,7 +42,8 @@ impl Kind {
         let mut dimension = match self {
             Self::Type1 => dim_shop_of(Scd::Type1, Scd::Type1, Scd::Type1),
             Self::Type2 => dim_shop_of(Scd::Type2, Scd::Type2, Scd::Type2),
-            Self::Mixed | Self::Immortal => dim_shop_of(Scd::Type2, Scd::Type1, Scd::Type1Current),
+            Self::Mixed => dim_shop_of(Scd::Type2, Scd::Type1, Scd::Type1Current),
+            Self::Immortal | Self::Timely => dim_shop_of(Scd::Type2, Scd::Type1, Scd::Type1),
             Self::Conditional | Self::Missing => dim_shop(),
         };
         if let (Self::Immortal, ModelKind::Dimension { deletes, .. }) = (self, &mut dimension.kind) {
@@ -111,6 +114,21 @@ pub fn lot(number: u64, keys: u64, missing: bool) -> Vec<Vec<Change>> {
     out
 }
 
+/// The same changes, most of them in a build of their time, the others in a later one.
+fn timely(number: u64, keys: u64) -> Vec<Vec<Change>> {
+    let mut dice = Dice(number);
+    let mut out = vec![Vec::new(); 4];
+    for mut changed in lot(number, keys, false).concat() {
+        let place = dice.roll(40);
+        changed.order_key = change("shop", place as u32, changed.op, 0, 0, vec![]).order_key;
+        // Sometimes the clock is off.
+        changed.source_ts = if dice.roll(12) == 0 { dice.roll(40) } else { place } as i64 * S;
+        let late = if dice.roll(5) == 0 { 1 + dice.roll(3) } else { 0 };
+        out[3.min(place / 10 + late) as usize].push(changed);
+    }
+    out
+}
+
 /// Puts the newest change at a place of its own; an update loses some of these columns.
 fn lose(dice: &mut Dice, changes: &mut [Change], place: u64, columns: &[usize]) {
     let Some(newest) = changes.last_mut() else { return };
@@ -171,7 +189,10 @@ fn any_visit(dice: &mut Dice, key: u64, shops: u64) -> Change {
 async fn holds(kind: Kind, number: u64, keys: u64) {
     let models = kind.models();
     let bench = Bench::with(models.clone(), 1 + (number % 4) as u16).await;
-    let builds = lot(number, keys, matches!(kind, Kind::Missing));
+    let builds = match kind {
+        Kind::Timely => timely(number, keys),
+        _ => lot(number, keys, matches!(kind, Kind::Missing)),
+    };
     for build in &builds {
         bench.stage_in_files_of(build, 700).await;
         build_in(&bench.room).await.expect("a build");
@@ -238,6 +259,11 @@ async fn histories_of_type_2_dimensions_and_their_facts_equal_the_reference() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histories_of_mixed_dimensions_and_their_facts_equal_the_reference() {
     run(Kind::Mixed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_that_come_nearly_in_order_equal_the_reference() {
+    run(Kind::Timely).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

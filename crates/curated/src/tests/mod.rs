@@ -12,6 +12,7 @@ mod memory;
 mod other_columns;
 mod published;
 mod pure;
+mod reach;
 mod reference;
 mod restated;
 mod speed;

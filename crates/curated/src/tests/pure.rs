@@ -8,13 +8,14 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use proptest::prelude::*;
 use weir_core::change::{Change, Op};
 use weir_core::value::{Row, Value};
-use weir_project::{Deletes, Model, ModelKind};
+use weir_project::{Deletes, Model, ModelKind, Scd};
 
 use super::fixture::{
-    any_changes, batch, dim_shop, expected, fact_arrival, fact_visit, is_unknown, marks, project, rows,
+    any_changes, batch, dim_shop, dim_shop_of, expected, fact_arrival, fact_visit, is_unknown, marks, project, rows,
 };
 use crate::facts::{Lookup, Timelines, mentioned, timelines};
 use crate::layout::{arrow_type, history_schema};
+use crate::past::{Ends, continued};
 use crate::scd::Timeline;
 
 /// A model's history of these changes.
@@ -126,24 +127,52 @@ proptest! {
         if let (ModelKind::Dimension { deletes, .. }, true) = (&mut dimension.kind, ignore) {
             *deletes = Deletes::Ignore;
         }
-        let order = |change: &Change| {
-            let own = super::fixture::shop(cut, Op::Update, 0, ("n", 1), ("Ann", "a", "x"));
-            change.order_key < own.order_key
-        };
-        let (before, mut after): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(order);
-        // Later in time too, whatever time came before.
-        let latest = before.iter().map(|change| change.source_ts).max().unwrap_or_default();
-        let earliest = after.iter().map(|change| change.source_ts).min().unwrap_or_default();
-        after.iter_mut().for_each(|change| change.source_ts += (latest - earliest + 1).max(0));
+        let (before, after, _) = parted(changes, cut);
         let wanted = |rows: &RecordBatch| crate::dimension::wanted(&dimension, rows, &[]).expect("rows");
         let stored = wanted(&history(&dimension, &before)).rows;
-        let none = crate::room::KeySet::default();
         let fresh = history(&dimension, &after);
-        let continued = wanted(&crate::past::continued(&dimension, &stored, &fresh, &none).expect("changes"));
+        let continued = wanted(&continued(&dimension, &stored, &[fresh], &Ends::default()).expect("changes"));
         prop_assert_eq!(continued.broken, []);
         let all: Vec<Change> = before.into_iter().chain(after).collect();
         prop_assert_eq!(rows(&[continued.rows]), rows(&[wanted(&history(&dimension, &all)).rows]));
     }
+
+    #[test]
+    fn stored_versions_up_to_a_time_and_all_changes_after_it_give_what_the_whole_history_gives(
+        changes in any_changes(24), ignore in any::<bool>(), cut in 0u32..12, known in any::<u32>(),
+    ) {
+        let mut dimension = dim_shop_of(Scd::Type2, Scd::Type1, Scd::Type1);
+        if let (ModelKind::Dimension { deletes, .. }, true) = (&mut dimension.kind, ignore) {
+            *deletes = Deletes::Ignore;
+        }
+        let (before, after, end) = parted(changes, cut);
+        // Some of the later ones were there when the versions were made, the others come now, among them late ones.
+        let (known, fresh): (Vec<_>, Vec<_>) = after.into_iter().enumerate().partition(|(i, _)| known >> i & 1 == 1);
+        let of = |changes: Vec<(usize, Change)>| changes.into_iter().map(|(_, change)| change).collect::<Vec<_>>();
+        let (known, fresh) = (of(known), of(fresh));
+        let wanted = |rows: &RecordBatch| crate::dimension::wanted(&dimension, rows, &[]).expect("rows");
+        let stored = wanted(&history(&dimension, &[before.clone(), known.clone()].concat())).rows;
+        let at_hand = [history(&dimension, &known), history(&dimension, &fresh)];
+        let keys = crate::room::named(&at_hand[0], &dimension).expect("keys");
+        let ends = Ends(crate::key::key_hashes(&keys).into_iter().map(|key| (key, end)).collect());
+        let continued = wanted(&continued(&dimension, &stored, &at_hand, &ends).expect("changes"));
+        prop_assert_eq!(continued.broken, []);
+        let all = wanted(&history(&dimension, &[before, known, fresh].concat()));
+        prop_assert_eq!(rows(&[continued.rows]), rows(&[all.rows]));
+    }
+}
+
+/// Changes before a place in the order and those behind it, moved to behind them in time too; and the last time before.
+fn parted(changes: Vec<Change>, cut: u32) -> (Vec<Change>, Vec<Change>, i64) {
+    let place = super::fixture::shop(cut, Op::Update, 0, ("n", 1), ("Ann", "a", "x")).order_key;
+    let (before, mut after): (Vec<Change>, Vec<Change>) =
+        changes.into_iter().partition(|change| change.order_key < place);
+    let end = before.iter().map(|change| change.source_ts).max().unwrap_or(i64::MIN);
+    let earliest = after.iter().map(|change| change.source_ts).min().unwrap_or_default();
+    after
+        .iter_mut()
+        .for_each(|change| change.source_ts += end.max(0).saturating_sub(earliest).saturating_add(1).max(0));
+    (before, after, end)
 }
 
 #[test]
