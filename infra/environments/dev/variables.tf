@@ -24,7 +24,7 @@ variable "alarm_emails" {
 }
 
 variable "image" {
-  description = "Image of Weir, by digest; the workflow passes it."
+  description = "Image of Weir, by digest: what a release prints."
   type        = string
 }
 

@@ -14,7 +14,7 @@ run "only_a_job_of_the_environment_may_apply" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_iam_role.github["apply-prod"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == "repo:example/shop:environment:prod"
+    condition     = jsondecode(aws_iam_role.github["apply-prod"].assume_role_policy).Statement[0].Condition.StringEquals["token.actions.githubusercontent.com:sub"] == ["repo:example/shop:environment:prod"]
     error_message = "Another job than prod's may apply to prod."
   }
 

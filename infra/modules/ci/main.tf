@@ -4,9 +4,13 @@ locals {
   issuer = "token.actions.githubusercontent.com"
   state  = "arn:aws:s3:::${var.state_bucket}"
 
+  # Role => jobs that may take it, as GitHub names them.
   trusts = merge(
-    { plan = "repo:${var.repository}:pull_request" },
-    { for environment in var.environments : "apply-${environment}" => "repo:${var.repository}:environment:${environment}" },
+    {
+      plan    = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/main"]
+      release = ["repo:${var.repository}:environment:release"]
+    },
+    { for environment in var.environments : "apply-${environment}" => ["repo:${var.repository}:environment:${environment}"] },
   )
 }
 
@@ -67,6 +71,34 @@ resource "aws_iam_role_policy" "plan" {
         Action    = ["kms:Decrypt"]
         Resource  = ["arn:aws:kms:${var.region}:${var.account_id}:key/*"]
         Condition = { "ForAnyValue:StringEquals" = { "kms:ResourceAliases" = "alias/${var.name}-state" } }
+      },
+    ]
+  })
+}
+
+# --- release: brings an image -----------------------------------------------------------------------------------------
+
+resource "aws_iam_role_policy" "release" {
+  name = "image"
+  role = aws_iam_role.github["release"].name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "LogInToImages"
+        Effect   = "Allow"
+        Action   = ["ecr:GetAuthorizationToken"]
+        Resource = ["*"]
+      },
+      {
+        Sid    = "PushImage"
+        Effect = "Allow"
+        Action = [
+          "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+          "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+        ]
+        Resource = ["arn:aws:ecr:${var.region}:${var.account_id}:repository/${var.name}"]
       },
     ]
   })

@@ -27,3 +27,8 @@ output "service" {
   description = "ECS cluster and service of `weir stream`."
   value       = { cluster = module.workers.cluster_name, service = module.workers.service_name }
 }
+
+output "warehouse_database" {
+  description = "Database of the warehouse."
+  value       = module.warehouse.database
+}
