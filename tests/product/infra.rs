@@ -153,9 +153,9 @@ const FORBIDDEN: &[Fault] = &[
     Fault {
         what: "a rule that expires current objects of landing",
         file: "infra/modules/lake/main.tf",
-        find: "  rule {\n    id     = \"incomplete-uploads\"",
+        find: "  rule {\n    id     = \"leftovers\"",
         put: "  rule {\n    id     = \"landing-90\"\n    status = \"Enabled\"\n\n    filter {\n      prefix = \"landing/\"\n    }\n\n    \
-              expiration {\n      days = 90\n    }\n  }\n\n  rule {\n    id     = \"incomplete-uploads\"",
+              expiration {\n      days = 90\n    }\n  }\n\n  rule {\n    id     = \"leftovers\"",
         named: "lifecycle: rule `landing-90` expires current objects below `landing/`",
     },
 ];

@@ -74,7 +74,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
   bucket = aws_s3_bucket.lake.bucket
 
   rule {
-    id     = "noncurrent-versions"
+    id     = "leftovers"
     status = "Enabled"
 
     filter {
@@ -88,15 +88,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
     # Removes the marker that is left when its last version has gone; it takes no object.
     expiration {
       expired_object_delete_marker = true
-    }
-  }
-
-  rule {
-    id     = "incomplete-uploads"
-    status = "Enabled"
-
-    filter {
-      prefix = ""
     }
 
     abort_incomplete_multipart_upload {
@@ -202,6 +193,37 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "replica" {
       kms_master_key_id = aws_kms_key.replica[each.key].arn
     }
   }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "replica" {
+  for_each = local.replica
+
+  region = each.key
+  bucket = aws_s3_bucket.replica[each.key].bucket
+
+  rule {
+    id     = "leftovers"
+    status = "Enabled"
+
+    filter {
+      prefix = ""
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = var.noncurrent_days
+    }
+
+    # Removes the marker that is left when its last version has gone; it takes no object.
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 2
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.replica]
 }
 
 resource "aws_s3_bucket_policy" "replica" {

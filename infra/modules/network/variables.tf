@@ -48,7 +48,7 @@ variable "endpoint_services" {
   description = "Services that are reached by an interface endpoint in every private subnet; each costs per zone and hour."
   type        = set(string)
   default = [
-    "ecr.api", "ecr.dkr", "glue", "kms", "logs", "monitoring", "redshift", "redshift-data", "redshift-serverless",
+    "ecr.api", "ecr.dkr", "glue", "kms", "lambda", "logs", "monitoring", "redshift", "redshift-data", "redshift-serverless",
     "secretsmanager", "sts",
   ]
 
