@@ -21,6 +21,7 @@ EVERY_RESOURCE = {
          "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"},
         "Lambda makes interfaces in a VPC under ids that nobody knows before",
     ),
+    "FindLogGroup": ({"logs:DescribeLogGroups"}, "VPC looks for its log group among all of them"),
     "DeliverLogs": (
         {"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
          "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"},
@@ -70,6 +71,9 @@ KEEPS_NOTHING = {
     "aws_s3_bucket_versioning", "aws_security_group", "aws_sns_topic_subscription", "aws_subnet", "aws_vpc", "aws_vpc_endpoint",
     "aws_vpc_security_group_egress_rule", "aws_vpc_security_group_ingress_rule",
 }
+
+# All keys, all roles, all buckets; the objects of one bucket are not.
+ALL_OF_A_KIND = re.compile(r"^arn:[^:]*:(s3:::\*|(?!s3:)[^:]*:[^:]*:[^:]*:([a-z-]+[/:])?\*)$")
 
 TAGS = {"project", "environment", "owner"}
 EVERYWHERE = {"0.0.0.0/0", "::/0"}
@@ -160,7 +164,7 @@ def wildcards(all_resources):
             allowed, _ = EVERY_RESOURCE.get(statement.get("Sid"), (set(), ""))
             if target == "*" and not key_policy and not set(actions) <= allowed:
                 yield resource.address, "wildcard", f"resource `*` for {', '.join(actions)}"
-            if re.match(r"^arn:[^:]*:[^:]*:[^:]*:[^:]*:([a-z-]+[/:])?\*$", target) and "Condition" not in statement:
+            if ALL_OF_A_KIND.match(target) and "Condition" not in statement:
                 yield resource.address, "wildcard", f"resource `{target}` without a condition"
     for resource in all_resources:
         if resource.type == "aws_iam_role_policy_attachment" and resource.values.get("policy_arn") not in MANAGED:

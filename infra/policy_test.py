@@ -57,7 +57,7 @@ def bucket(**changes):
 
 class Statements(unittest.TestCase):
     def test_a_named_action_on_a_named_resource_passes(self):
-        self.assertEqual(found(role_policy(allow(Action=["s3:GetObject"], Resource=["arn:aws:s3:::shop/landing/*"]))), [])
+        self.assertEqual(found(role_policy(allow(Action=["s3:GetObject"], Resource=["arn:aws:s3:::shop/landing/*", "arn:aws:s3:::shop/*"]))), [])
 
     def test_a_star_is_found_in_actions(self):
         for action in ("*", "s3:*", ["s3:Get*"]):

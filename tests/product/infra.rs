@@ -106,10 +106,10 @@ const INVALID: &[Fault] = &[
     },
     Fault {
         what: "a wrong reference",
-        file: "infra/modules/connect/main.tf",
-        find: "aws_mskconnect_custom_plugin.debezium.arn",
-        put: "aws_mskconnect_custom_plugin.debezium.key_arn",
-        named: r#"This object has no argument, nested block, or exported attribute named "key_arn""#,
+        file: "infra/modules/lake/main.tf",
+        find: "bucket = aws_s3_bucket.lake.bucket\n\n  versioning_configuration",
+        put: "bucket = aws_s3_bucket.lake.bucket_name\n\n  versioning_configuration",
+        named: r#"This object has no argument, nested block, or exported attribute named "bucket_name""#,
     },
 ];
 

@@ -167,8 +167,12 @@ locals {
     }
 
     flow = {
-      services   = ["vpc-flow-logs.amazonaws.com"]
-      statements = [{ Sid = "WriteFlowLog", Action = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], Resource = ["${local.logs}/flow:*"], Condition = {} }]
+      services = ["vpc-flow-logs.amazonaws.com"]
+      statements = [
+        { Sid = "WriteFlowLog", Action = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], Resource = ["${local.logs}/flow:*"], Condition = {} },
+        # Looking for a group is asked of all of them.
+        { Sid = "FindLogGroup", Action = ["logs:DescribeLogGroups"], Resource = ["*"], Condition = {} },
+      ]
     }
 
     crawler = {

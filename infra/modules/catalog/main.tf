@@ -42,8 +42,9 @@ resource "aws_lakeformation_permissions" "reader_tables" {
   }
 }
 
+# Where Lake Formation governs, the build needs a grant too.
 resource "aws_lakeformation_permissions" "builder" {
-  for_each = local.zones
+  for_each = length(var.readers) == 0 ? toset([]) : local.zones
 
   principal   = var.builder_role_arn
   permissions = ["CREATE_TABLE", "ALTER", "DESCRIBE"]
@@ -53,11 +54,8 @@ resource "aws_lakeformation_permissions" "builder" {
   }
 }
 
-# --- the crawler, as an option: Weir's own registration will be cheaper and exact ----------------------------------
-
+# What a crawler or a job of Glue encrypts, and with which key.
 resource "aws_glue_security_configuration" "this" {
-  count = var.crawler == null ? 0 : 1
-
   name = var.context.name
 
   encryption_configuration {
@@ -78,6 +76,8 @@ resource "aws_glue_security_configuration" "this" {
   }
 }
 
+# --- the crawler, as an option: Weir's own registration will be cheaper and exact ----------------------------------
+
 resource "aws_glue_crawler" "zone" {
   for_each = var.crawler == null ? {} : { for zone in ["landing", "staging"] : zone => local.databases[zone] }
 
@@ -85,7 +85,7 @@ resource "aws_glue_crawler" "zone" {
   database_name          = aws_glue_catalog_database.zone[each.key].name
   role                   = var.crawler.role_arn
   schedule               = var.crawler.schedule
-  security_configuration = aws_glue_security_configuration.this[0].name
+  security_configuration = aws_glue_security_configuration.this.name
   tags                   = var.context.tags
 
   delta_target {

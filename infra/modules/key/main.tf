@@ -1,6 +1,11 @@
 # One customer-managed key per environment. Roles may use it by its alias (module access); the services below act for nobody.
 
 locals {
+  cluster = {
+    "kms:EncryptionContext:aws:ecs:clusterAccount" = [var.context.account_id]
+    "kms:EncryptionContext:aws:ecs:clusterName"    = [var.context.name]
+  }
+
   services = {
     "logs.${var.context.region}.amazonaws.com" = {
       ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:${var.context.region}:${var.context.account_id}:log-group:*" }
@@ -26,6 +31,25 @@ resource "aws_kms_key" "this" {
         Action    = "kms:*"
         Resource  = "*"
       }],
+      # Fargate encrypts a task's disk for this cluster, and lets the machine that runs it decrypt.
+      [
+        {
+          Sid       = "FargateMakesDiskKeys"
+          Effect    = "Allow"
+          Principal = { Service = "fargate.amazonaws.com" }
+          Action    = "kms:GenerateDataKeyWithoutPlaintext"
+          Resource  = "*"
+          Condition = { StringEquals = local.cluster }
+        },
+        {
+          Sid       = "FargateGrantsDecryption"
+          Effect    = "Allow"
+          Principal = { Service = "fargate.amazonaws.com" }
+          Action    = "kms:CreateGrant"
+          Resource  = "*"
+          Condition = { StringEquals = local.cluster, "ForAllValues:StringEquals" = { "kms:GrantOperations" = ["Decrypt"] } }
+        },
+      ],
       [for service, condition in local.services : {
         Sid       = "ServiceUsesKey${replace(title(split(".", service)[0]), "-", "")}"
         Effect    = "Allow"

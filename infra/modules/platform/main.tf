@@ -191,6 +191,12 @@ module "workers" {
   log_group_names   = module.monitoring.log_group_names
   secrets           = var.workers.secrets
 
+  glue_job = var.workers.glue_job == null ? null : {
+    script                 = var.workers.glue_job.script
+    wheel                  = var.workers.glue_job.wheel
+    security_configuration = module.catalog.security_configuration
+  }
+
   # Addresses come from here; all else from the pipeline's files in the image.
   environment = merge({
     WEIR_ENV              = var.pipeline.environment

@@ -145,7 +145,7 @@ variable "crawler" {
 }
 
 variable "workers" {
-  description = "Sizes of stream and build, further variables and secrets of the containers."
+  description = "Sizes of stream and build, further variables and secrets of the containers, the build as a Glue job beside."
   type = object({
     stream = object({
       cpu              = number
@@ -166,6 +166,7 @@ variable "workers" {
     })
     environment = optional(map(string), {})
     secrets     = optional(map(string), {})
+    glue_job    = optional(object({ script = string, wheel = string }))
   })
 }
 
