@@ -7,6 +7,7 @@
 mod aggregate;
 mod docs;
 mod errors;
+mod infra;
 mod kill;
 mod lineage;
 mod model;
@@ -19,3 +20,4 @@ mod sql;
 mod star;
 mod tidy;
 mod trace;
+mod workflows;

@@ -138,6 +138,8 @@ pub enum Config {
         #[arg(long)]
         origin: bool,
     },
+    /// Prints what `infra/` takes from the pipeline's files, as JSON variables of Terraform
+    Tfvars,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@
 pub mod counts;
 pub mod demo;
 mod error;
+pub mod infrastructure;
 pub mod lineage;
 pub mod plan;
 pub mod progress;

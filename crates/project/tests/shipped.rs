@@ -89,7 +89,7 @@ fn production_keeps_its_secrets_as_references() {
     let project = load(&retail(), "prod", &[]).expect("right");
     assert_eq!(project.stream.brokers, Endpoint::External(SecretText::plain("${env:WEIR_BROKERS}")));
     assert_eq!(project.stream.client["sasl.password"].as_written(), "${file:/run/secrets/weir-brokers-password}");
-    assert_eq!(project.lake.root, LakeRoot::S3("s3://example-retail-prod/lake".into()));
+    assert_eq!(project.lake.root, LakeRoot::S3("s3://retail-datalake-prod".into()));
     assert_eq!(project.warehouse.auth, Auth::Iam);
 }
 

@@ -1,0 +1,5 @@
+# The rules of Terraform itself; AWS's rule set is a plugin that tflint fetches, which not every machine may.
+plugin "terraform" {
+  enabled = true
+  preset  = "recommended"
+}

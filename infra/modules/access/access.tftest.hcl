@@ -1,0 +1,50 @@
+mock_provider "aws" {}
+
+variables {
+  context = {
+    name       = "shop-qa"
+    account_id = "111122223333"
+    region     = "eu-central-1"
+    tags       = { project = "shop", environment = "qa", owner = "tests" }
+  }
+
+  bucket               = "shop-datalake-qa"
+  topics               = ["shop.customer.cdc"]
+  image_repository_arn = "arn:aws:ecr:eu-central-1:111122223333:repository/shop"
+  function_name        = "weir-cdc-avro-to-json"
+}
+
+run "landing_is_all_that_stream_writes_to" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.job["stream"].policy).Statement : statement.Resource if contains(statement.Action, "s3:PutObject")] == [
+    ["arn:aws:s3:::shop-datalake-qa/landing/*", "arn:aws:s3:::shop-datalake-qa/deadletter/*", "arn:aws:s3:::shop-datalake-qa/quality/*"]]
+    error_message = "The role of stream writes elsewhere."
+  }
+}
+
+run "the_warehouse_writes_nothing" {
+  command = plan
+
+  assert {
+    condition = length([for statement in jsondecode(aws_iam_role_policy.job["redshift"].policy).Statement : statement
+    if length(setintersection(statement.Action, ["s3:PutObject", "s3:DeleteObject", "kafka-cluster:WriteData"])) > 0]) == 0
+    error_message = "The role of Redshift can write."
+  }
+}
+
+run "a_role_exists_only_for_a_job_that_does" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(aws_iam_role.job), "crawler") && !contains(keys(aws_iam_role.job), "replication")
+    error_message = "A role was made for a job that does not run."
+  }
+}
+
+run "refuses_a_topic_with_a_star" {
+  command = plan
+  variables { topics = ["shop.*"] }
+  expect_failures = [var.topics]
+}

@@ -1,0 +1,58 @@
+variable "context" {
+  description = "Name that every resource begins with, account, region, tags of everything."
+  type = object({
+    name       = string
+    account_id = string
+    region     = string
+    tags       = map(string)
+  })
+}
+
+variable "jobs" {
+  description = "Jobs that get a role."
+  type        = set(string)
+  default     = ["stream", "build", "connect", "redshift", "udf", "execution", "states", "scheduler", "flow"]
+
+  validation {
+    condition = length(setsubtract(var.jobs, [
+      "stream", "build", "connect", "redshift", "udf", "execution", "states", "scheduler", "flow", "crawler", "replication", "resize",
+    ])) == 0
+    error_message = "jobs names a job that this module does not know."
+  }
+}
+
+variable "bucket" {
+  description = "Bucket of the lake."
+  type        = string
+}
+
+variable "prefix" {
+  description = "Folder of the zones in the bucket."
+  type        = string
+  default     = ""
+}
+
+variable "topics" {
+  description = "Topics of the pipeline."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for topic in var.topics : !strcontains(topic, "*")])
+    error_message = "A topic is named in full."
+  }
+}
+
+variable "image_repository_arn" {
+  description = "ECR repository of the image."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws:ecr:[a-z0-9-]+:[0-9]{12}:repository/.+$", var.image_repository_arn))
+    error_message = "image_repository_arn is the ARN of an ECR repository."
+  }
+}
+
+variable "function_name" {
+  description = "Lambda function that Redshift may call."
+  type        = string
+}
