@@ -14,6 +14,7 @@ mod path;
 mod place;
 mod readers;
 mod restate;
+mod s3;
 mod spark;
 mod sql;
 mod star;
