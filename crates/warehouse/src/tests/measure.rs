@@ -157,6 +157,7 @@ fn measure_the_mirrors_over_780_000_events() {
         threads: Some(2),
         decode: Some(Arc::new(Known(schemas))),
         source: Some(Arc::new(source)),
+        ..Options::default()
     });
     let values =
         Placeholders { lake: "/l".into(), iam_role: "default".into(), brokers: "b".into(), auth: "none".into() };
