@@ -49,7 +49,7 @@ fn a_demo_killed_again_and_again_at_odd_moments_ends_without_a_difference() {
 }
 
 /// Every row of every table of the star, as the warehouse answers, sorted.
-fn star(place: &Place) -> BTreeMap<String, Vec<String>> {
+pub fn star(place: &Place) -> BTreeMap<String, Vec<String>> {
     let project = weir_project::load(&place.pipeline(), "dev", &[]).unwrap();
     let rows = |table: &str| {
         let rows = place.sql(&format!("select * from analytics.{table}"));

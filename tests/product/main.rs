@@ -15,6 +15,7 @@ mod path;
 mod place;
 mod readers;
 mod restate;
+mod s3;
 mod spark;
 mod sql;
 mod star;

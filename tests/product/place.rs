@@ -8,12 +8,13 @@ use weir_testkit::harness::{Outcome, Weir, root};
 /// Removed with everything in it when dropped.
 pub struct Place {
     folder: tempfile::TempDir,
+    variables: Vec<(String, String)>,
 }
 
 impl Place {
     /// With a copy of a pipeline, named from the root.
     pub fn with(pipeline: &str) -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
         copy(&root().join(pipeline), &place.pipeline());
         place
     }
@@ -25,7 +26,7 @@ impl Place {
 
     /// A copy of all that stands here, to go on from on its own. Nothing may run here meanwhile.
     pub fn twin(&self) -> Self {
-        let twin = Self { folder: tempfile::tempdir().unwrap() };
+        let twin = Self { folder: tempfile::tempdir().unwrap(), variables: self.variables.clone() };
         copy_all(self.path(), twin.path(), &|_| true);
         twin
     }
@@ -57,12 +58,18 @@ impl Place {
         std::fs::write(path, changed).unwrap();
     }
 
+    /// Sets a variable for every call from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// A call of `weir` on this pipeline and folder, not yet started.
     pub fn weir(&self, args: &[&str]) -> Weir {
         let (pipeline, parts) = (self.pipeline(), self.parts());
         let mut all = vec!["-p", pipeline.to_str().unwrap(), "-d", parts.to_str().unwrap()];
         all.extend(args);
-        Weir::new(all).dir(self.path())
+        let call = Weir::new(all).dir(self.path());
+        self.variables.iter().fold(call, |call, (name, value)| call.env(name, value))
     }
 
     /// Runs a call that must succeed.

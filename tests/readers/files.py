@@ -1,19 +1,41 @@
 """Queries a Delta table's files with DuckDB: the list comes from the log, the rows from the Parquet files.
 
-usage: files.py FOLDER SQL      (the table is called `t`; partition columns are in it)
+usage: files.py TABLE SQL      (a folder or an s3:// URL; in SQL the table is called `t`, with its partition columns)
 """
 
 import json
+import pathlib
 import sys
+import tempfile
 
 import duckdb
 from deltalake import DeltaTable
 
 
 def main() -> None:
-    folder, sql = sys.argv[1:3]
-    table = DeltaTable(folder)
-    files = [path.removeprefix("file://") for path in table.file_uris()]
+    place, sql = sys.argv[1:3]
+    with tempfile.TemporaryDirectory() as folder:
+        files = DeltaTable(place).file_uris()
+        files = fetched(files, folder) if place.startswith("s3://") else [path.removeprefix("file://") for path in files]
+        print(json.dumps(asked(files, sql)))
+
+
+def fetched(urls: list[str], folder: str) -> list[str]:
+    """Files of a bucket, copied under their keys into a folder: DuckDB alone reads no bucket."""
+    import boto3
+
+    client = boto3.client("s3")
+    files = []
+    for url in urls:
+        bucket, key = url.removeprefix("s3://").split("/", 1)
+        file = pathlib.Path(folder, key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, key, str(file))
+        files.append(str(file))
+    return files
+
+
+def asked(files: list[str], sql: str) -> dict:
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     if files:
@@ -22,8 +44,7 @@ def main() -> None:
         connection.register("t", scan)
     result = connection.execute(sql)
     columns = [column[0] for column in result.description]
-    rows = [[plain(value) for value in row] for row in result.fetchall()]
-    print(json.dumps({"columns": columns, "rows": rows}))
+    return {"columns": columns, "rows": [[plain(value) for value in row] for row in result.fetchall()]}
 
 
 def plain(value):

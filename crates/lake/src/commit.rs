@@ -7,11 +7,15 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableRefer
 use deltalake::kernel::{Action, MetadataExt, StructType, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::error::LakeError;
 use crate::file::DataFile;
 use crate::schema;
 use crate::table::Table;
+
+/// Names a commit in its commitInfo, so that its writer knows it again.
+const ID: &str = "weir.commit";
 
 /// What one commit does.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +40,8 @@ pub struct Commit {
 }
 
 impl Table {
-    /// Commits, or fails and changes nothing.
+    /// Commits, or fails and changes nothing; where the store does not even say whether the commit is there, opening the
+    /// table anew does.
     ///
     /// Afterwards the handle stands at the new version, which is returned. A commit of somebody else
     /// since the handle's version is a [`LakeError::Conflict`]; refresh, read the positions, do it again.
@@ -54,8 +59,11 @@ impl Table {
         let moves = commit.positions.iter().chain(&commit.rewind);
         let transactions =
             moves.map(|(reader, position)| Transaction::new_with_last_update(reader, *position, Some(now)));
+        let mut info = commit.info.clone();
+        let id = Uuid::new_v4().simple().to_string();
+        info.insert(ID.to_owned(), Value::from(id.as_str()));
         let properties = CommitProperties::default()
-            .with_metadata(commit.info.clone())
+            .with_metadata(info)
             .with_application_transactions(transactions.collect())
             .with_max_retries(0)
             .with_create_checkpoint(false)
@@ -64,12 +72,31 @@ impl Table {
         let done = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&self.state as &dyn TableReference), self.log_store.clone(), operation)
-            .await
-            .map_err(|e| LakeError::delta(&self.full_name, base, e))?;
-        self.state = done.snapshot();
+            .await;
+        match done {
+            Ok(done) => self.state = done.snapshot(),
+            Err(error) => {
+                let error = LakeError::delta(&self.full_name, base, error);
+                self.take_unanswered(&id, error).await?;
+            }
+        }
         self.apply(commit);
         self.checkpoint_if_due().await;
         Ok(self.version())
+    }
+
+    /// A commit that failed may be there all the same: its reply was lost, or it was sent twice and conflicts with
+    /// itself. Only the log knows.
+    async fn take_unanswered(&mut self, id: &str, error: LakeError) -> Result<(), LakeError> {
+        let base = self.version();
+        let infos = self.commit_infos(base, base + 1).await.unwrap_or_default();
+        if !infos.iter().any(|commit| commit.info.get(ID).is_some_and(|found| found == id)) {
+            return Err(error);
+        }
+        tracing::warn!(table = %self.full_name, version = base + 1, %error, "committed, though the store said otherwise");
+        let ours = u64::try_from(base + 1).ok();
+        let taken = self.state.update(&self.log_store, ours).await;
+        taken.map_err(|e| LakeError::delta(&self.full_name, base, e))
     }
 
     fn refuse_backwards(&self, commit: &Commit) -> Result<(), LakeError> {

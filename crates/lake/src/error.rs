@@ -20,11 +20,13 @@ pub enum LakeError {
         /// What the system said.
         source: io::Error,
     },
-    /// An object store that this build cannot open.
-    #[error("the lake's root `{root}` is on an object store that this version does not open")]
-    UnsupportedRoot {
+    /// A bucket cannot be used.
+    #[error("cannot use the lake's root `{root}`")]
+    Bucket {
         /// The root as configured.
         root: String,
+        /// What the store said.
+        source: Box<dyn Error + Send + Sync>,
     },
     /// No space is left for a file; it was not written.
     #[error("no space is left for `{what}`")]
@@ -127,10 +129,10 @@ impl Diagnose for LakeError {
                 "set `lake.root` to a folder that this user may write",
                 Retry::AfterConfiguration,
             ),
-            Self::UnsupportedRoot { .. } => (
+            Self::Bucket { .. } => (
                 "W8002",
-                "`lake.root` is not a local folder",
-                "set `lake.root` to a local folder",
+                "the bucket is not there, cannot be reached, or refuses these credentials",
+                "check `lake.root`, `lake.region` and `lake.endpoint`, and that the process has AWS credentials which may list, read, write and delete there",
                 Retry::AfterConfiguration,
             ),
             Self::DiskFull { .. } => (
@@ -142,7 +144,7 @@ impl Diagnose for LakeError {
             Self::Store { .. } => (
                 "W8004",
                 "the store refused the request or did not answer",
-                "check the folder's permissions and the disk; run the command again",
+                "check the permissions on the folder or bucket, the disk and the network; run the command again",
                 Retry::Later,
             ),
             Self::Conflict { .. } => (

@@ -1,14 +1,14 @@
-//! The lake: a root folder, its tables, the store behind them, and the query engine's limits.
+//! The lake: a root, its tables, the store behind them, and the query engine's limits.
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use object_store::local::LocalFileSystem;
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -18,34 +18,58 @@ use weir_core::zone::Zone;
 
 use crate::error::LakeError;
 use crate::file::Partitioning;
+use crate::folder::Folder;
+use crate::s3::S3;
 use crate::table::Table;
 
 /// Where the lake is and what the engine may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The root folder; made if missing.
-    pub root: PathBuf,
+    /// Where its root is.
+    pub root: Root,
     /// Bytes that the query engine may hold before it spills.
     pub memory: u64,
     /// Partitions that a query is spread over.
     pub parallel: usize,
 }
 
+/// Where a lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// A folder of this machine; made if missing.
+    Folder(PathBuf),
+    /// A folder of a bucket.
+    S3(S3),
+}
+
 impl Options {
     /// A folder, with 256 MiB for the engine and two partitions per query.
     pub fn folder(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), memory: 256 << 20, parallel: 2 }
+        Self::of_root(Root::Folder(root.into()))
+    }
+
+    /// A folder of a bucket, with the same limits.
+    pub fn s3(root: S3) -> Self {
+        Self::of_root(Root::S3(root))
+    }
+
+    fn of_root(root: Root) -> Self {
+        Self { root, memory: 256 << 20, parallel: 2 }
     }
 }
 
-impl TryFrom<&weir_project::Lake> for Options {
-    type Error = LakeError;
-
-    fn try_from(lake: &weir_project::Lake) -> Result<Self, LakeError> {
-        match &lake.root {
-            weir_project::LakeRoot::Folder(root) => Ok(Self { memory: lake.memory.as_u64(), ..Self::folder(root) }),
-            weir_project::LakeRoot::S3(root) => Err(LakeError::UnsupportedRoot { root: root.clone() }),
-        }
+impl From<&weir_project::Lake> for Options {
+    fn from(lake: &weir_project::Lake) -> Self {
+        let options = match &lake.root {
+            weir_project::LakeRoot::Folder(root) => Self::folder(root),
+            weir_project::LakeRoot::S3(url) => Self::s3(S3 {
+                region: lake.region.clone(),
+                endpoint: lake.endpoint.clone(),
+                kms_key: lake.kms_key.clone(),
+                ..S3::of_url(url)
+            }),
+        };
+        Self { memory: lake.memory.as_u64(), ..options }
     }
 }
 
@@ -57,63 +81,95 @@ pub struct Lake {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    root: PathBuf,
-    /// `/` is the file system's root, as Delta's URLs want it.
+    pub(crate) root: Root,
+    /// An absolute path or `s3://bucket/prefix`, without a final slash.
+    location: String,
+    /// The same as a URL, with one.
+    url: Url,
+    /// The lake's root in [`Inner::whole`].
+    pub(crate) prefix: Path,
+    /// `/` is the root of the file system or the bucket, as Delta's URLs want it.
     pub(crate) whole: Arc<dyn ObjectStore>,
     /// `/` is the lake's root.
     pub(crate) rooted: Arc<dyn ObjectStore>,
     runtime: Arc<RuntimeEnv>,
     parallel: usize,
     memory: u64,
-    /// Nothing of it is where its root says.
-    pub(crate) is_scratch: bool,
     /// Begins the names of all data files that this lake writes: what else is older than
     /// [`Inner::opened`] and in no commit belongs to no living writer.
     pub(crate) run: String,
     pub(crate) opened: SystemTime,
+    /// How old a file that no commit names must be to be nobody's: on a store, the clock is another machine's, and
+    /// a commit whose sender is gone may still arrive.
+    pub(crate) settled: Duration,
 }
 
 impl Lake {
-    /// Opens the lake in a folder, which is made if missing.
+    /// Opens the lake: a folder is made if missing, a bucket must be there and let itself be listed.
+    ///
+    /// In a folder, what a commit names is on the disk before the commit is, and a commit is on the disk before it is
+    /// answered: a power cut takes whole commits or nothing of them.
     pub async fn open(options: Options) -> Result<Self, LakeError> {
-        Self::with_store(options, Arc::new(LocalFileSystem::new())).await
+        match &options.root {
+            Root::Folder(root) => {
+                let store = Folder::below(made(root)?);
+                Self::with_store(options, Arc::new(store)).await
+            }
+            Root::S3(s3) => {
+                let (s3, store) = (s3.clone(), s3.store()?);
+                let lake = Self::with_store(options, Arc::new(store)).await?;
+                let seen = lake.inner.rooted.list_with_delimiter(None).await;
+                seen.map_err(|source| s3.unusable(source))?;
+                Ok(lake)
+            }
+        }
     }
 
     /// Opens the lake over a store of the caller's: every read, every write and every commit goes
-    /// through it. The store's `/` is the file system's root.
+    /// through it. The store's `/` is the root of the file system or of the bucket.
     pub async fn with_store(options: Options, store: Arc<dyn ObjectStore>) -> Result<Self, LakeError> {
         let opened = SystemTime::now();
-        let unusable = |source| LakeError::Root { path: options.root.clone(), source };
-        let spill = options.root.join("_spill");
-        std::fs::create_dir_all(&spill).map_err(unusable)?;
-        let root = options.root.canonicalize().map_err(unusable)?;
-        let prefix = Path::from_absolute_path(&root).map_err(|e| unusable(std::io::Error::other(e)))?;
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
-            .with_temp_file_path(root.join("_spill"))
-            .build_arc()
-            .map_err(|e| LakeError::engine("its start", e))?;
-        runtime.register_object_store(&file_url(), store.clone());
-        let rooted = Arc::new(PrefixStore::new(store.clone(), prefix));
+        let mut runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory)));
+        let (location, prefix, url, settled) = match &options.root {
+            Root::Folder(folder) => {
+                let root = made(folder)?;
+                let unusable = |source| LakeError::Root { path: root.clone(), source };
+                let prefix = Path::from_absolute_path(&root).map_err(|e| unusable(std::io::Error::other(e)))?;
+                let spill = root.join("_spill");
+                std::fs::create_dir_all(&spill).map_err(unusable)?;
+                runtime = runtime.with_temp_file_path(spill);
+                let named = Url::from_directory_path(&root);
+                let url = named.map_err(|()| unusable(std::io::ErrorKind::InvalidFilename.into()))?;
+                (root.display().to_string(), prefix, url, Duration::ZERO)
+            }
+            Root::S3(s3) => (s3.location(), s3.path()?, s3.url()?, Duration::from_hours(1)),
+        };
+        let runtime = runtime.build_arc().map_err(|e| LakeError::engine("its start", e))?;
+        // The engine finds a store by scheme and host alone.
+        runtime.register_object_store(&url, store.clone());
+        let rooted = Arc::new(PrefixStore::new(store.clone(), prefix.clone()));
         let run = Uuid::new_v4().simple().to_string()[..8].to_owned();
         let inner = Inner {
-            root,
+            root: options.root,
+            location,
+            url,
+            prefix,
             whole: store,
             rooted,
             runtime,
             parallel: options.parallel,
             memory: options.memory,
-            is_scratch: false,
             run,
             opened,
+            settled,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The root folder, absolute.
-    pub fn root(&self) -> &FilePath {
-        &self.inner.root
+    /// The root: an absolute path or `s3://bucket/prefix`, without a final slash.
+    pub fn location(&self) -> &str {
+        &self.inner.location
     }
 
     /// The memory limit, in bytes. The query engine keeps it by itself; who holds rows outside of it cuts its work
@@ -176,13 +232,21 @@ impl Lake {
         Ok(names)
     }
 
-    /// Writes a file whole, unless it is there already: then nothing happens and the answer is false.
+    /// Writes a file whole, unless it is there already with another content: then nothing happens and the answer
+    /// is false.
     pub async fn put_if_absent(&self, path: &str, content: impl Into<Bytes>) -> Result<bool, LakeError> {
+        let content = content.into();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.inner.rooted.put_opts(&Path::from(path), content.into().into(), options).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(LakeError::store(path, error)),
+        let put = self.inner.rooted.put_opts(&Path::from(path), content.clone().into(), options).await;
+        let Err(error) = put else { return Ok(true) };
+        // The reply of our own put may be what was lost: then the file is there, and it is ours.
+        let found = self.get(path).await;
+        if found.is_ok_and(|found| found.is_some_and(|found| found == content)) {
+            return Ok(true);
+        }
+        match error {
+            StoreError::AlreadyExists { .. } => Ok(false),
+            error => Err(LakeError::store(path, error)),
         }
     }
 
@@ -203,21 +267,23 @@ impl Lake {
     }
 
     pub(crate) fn table_url(&self, zone: Zone, name: &str) -> Result<Url, LakeError> {
-        let folder = self.inner.root.join(zone.folder()).join(name);
-        // The root is absolute: `open` made it so.
-        let url = Url::from_directory_path(&folder).map_err(|()| LakeError::Root {
-            path: folder,
-            source: std::io::Error::from(std::io::ErrorKind::InvalidFilename),
-        })?;
-        if !self.inner.is_scratch {
-            return Ok(url);
-        }
-        // Delta looks for the folder of a `file:` URL itself, and a scratch lake's tables have none.
-        Url::parse(&format!("memory://{}", url.path()))
-            .map_err(|source| LakeError::Root { path: self.inner.root.clone(), source: std::io::Error::other(source) })
+        let joined = self.inner.url.join(&format!("{}/{name}/", zone.folder()));
+        joined.map_err(|error| LakeError::file(format!("{zone}/{name}"), error))
+    }
+
+    /// A table's folder, as Delta's own store.
+    pub(crate) fn log_store(&self, zone: Zone, name: &str) -> Result<LogStoreRef, LakeError> {
+        let url = self.table_url(zone, name)?;
+        let path = Path::from_url_path(url.path()).map_err(|e| LakeError::file(format!("{zone}/{name}"), e))?;
+        let whole = self.inner.whole.clone();
+        let table = Arc::new(PrefixStore::new(whole.clone(), path));
+        Ok(default_logstore(table, whole, &url, &StorageConfig::default()))
     }
 }
 
-fn file_url() -> Url {
-    Url::parse("file:///").expect("a constant URL")
+/// The folder, made and absolute.
+fn made(folder: &FilePath) -> Result<PathBuf, LakeError> {
+    let unusable = |source| LakeError::Root { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    folder.canonicalize().map_err(unusable)
 }

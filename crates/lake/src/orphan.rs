@@ -13,12 +13,13 @@ use crate::error::LakeError;
 use crate::table::Table;
 
 impl Table {
-    /// Deletes data files that no commit has ever named and that are older than this process's lake.
+    /// Deletes data files that no commit has ever named and that are older than this process's lake, on an object
+    /// store by an hour.
     ///
     /// For the table's one writer, when it starts: a second writer's unfinished files would look the same.
     pub async fn remove_orphans(&self) -> Result<usize, LakeError> {
         let failed = |e| LakeError::store(&self.full_name, e);
-        let opened: DateTime<Utc> = SystemTime::into(self.lake.inner.opened);
+        let opened: DateTime<Utc> = SystemTime::into(self.lake.inner.opened - self.lake.inner.settled);
         let folder = Path::from(self.full_name.as_str());
         let mut listing = self.lake.inner.rooted.list(Some(&folder));
         let mut suspects = Vec::new();

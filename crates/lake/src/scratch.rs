@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use datafusion::execution::memory_pool::MemoryLimit;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryFutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -28,17 +27,13 @@ impl Lake {
         let folder = tempfile::Builder::new().prefix("weir-").tempdir().map_err(failed)?;
         let above =
             LocalFileSystem::new_with_prefix(folder.path()).map_err(|e| LakeError::store("a scratch lake", e))?;
-        let root = Path::from_absolute_path(self.root()).map_err(|e| failed(std::io::Error::other(e)))?;
-        let hidden = hidden.iter().map(|path| Path::from(format!("{root}/{path}"))).collect();
+        let root = &self.inner.prefix;
+        let hidden = hidden.iter().map(|path| root.parts().chain(Path::from(*path).parts()).collect()).collect();
         let state = Arc::new(State { hidden, gone: Mutex::default() });
         let store = Overlay { below: self.inner.whole.clone(), above: Arc::new(above), state, _folder: folder };
-        let mut options = Options::folder(self.root());
-        if let MemoryLimit::Finite(bytes) = self.session().runtime_env().memory_pool.memory_limit() {
-            options.memory = bytes as u64;
-        }
-        let mut lake = Self::with_store(options, Arc::new(store)).await?;
-        Arc::get_mut(&mut lake.inner).expect("nobody else has the lake yet").is_scratch = true;
-        Ok(lake)
+        let root = self.inner.root.clone();
+        let options = Options { root, memory: self.memory(), parallel: self.parallel() };
+        Self::with_store(options, Arc::new(store)).await
     }
 }
 

@@ -11,8 +11,8 @@ use crate::table::Table;
 /// Takes back what `side` holds under positions that `main` has not reached; how many files that were.
 ///
 /// Only readers whose name begins with `readers` count. `main` none: the main table was never made.
-pub async fn undo_ahead(side: &mut Table, main: Option<&Table>, readers: &str) -> Result<usize, LakeError> {
-    let reached = |reader: &str| main.and_then(|main| main.position(reader)).unwrap_or(-1);
+pub async fn undo_ahead(side: &mut Table, main: Option<&mut Table>, readers: &str) -> Result<usize, LakeError> {
+    let reached = |reader: &str| main.as_ref().and_then(|main| main.position(reader)).unwrap_or(-1);
     let mine = |reader: &str| reader.starts_with(readers);
     let ahead: Vec<(String, i64)> = side
         .positions()
@@ -44,6 +44,10 @@ pub async fn undo_ahead(side: &mut Table, main: Option<&Table>, readers: &str) -
         }
         drop(reading);
         version -= 1;
+    }
+    // The main commit may be on its way to the store, though its writer is dead: its version is taken first.
+    if let Some(main) = main {
+        main.commit(Commit::default()).await?;
     }
     let files = remove.len();
     tracing::warn!(table = %side.full_name(), files, "side commit ahead of its main table taken back");

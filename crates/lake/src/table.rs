@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
 use deltalake::DeltaTable;
-use deltalake::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::table::state::DeltaTableState;
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Table {
 impl Table {
     pub(crate) async fn open(lake: &Lake, zone: Zone, name: &str) -> Result<Option<Self>, LakeError> {
         let full_name = format!("{zone}/{name}");
-        let log_store = log_store(lake, zone, name)?;
+        let log_store = lake.log_store(zone, name)?;
         if !log::exists(&log_store, &full_name).await? {
             return Ok(None);
         }
@@ -67,7 +67,7 @@ impl Table {
     /// As [`Table::open`], at a version that was committed once.
     pub(crate) async fn open_at(lake: &Lake, zone: Zone, name: &str, version: i64) -> Result<Option<Self>, LakeError> {
         let full_name = format!("{zone}/{name}");
-        let log_store = log_store(lake, zone, name)?;
+        let log_store = lake.log_store(zone, name)?;
         let number =
             u64::try_from(version).map_err(|_| LakeError::Log { table: full_name.clone(), version, source: None })?;
         if !log::exists(&log_store, &full_name).await? {
@@ -91,7 +91,7 @@ impl Table {
         let full_name = format!("{zone}/{name}");
         let columns = with_partition_columns(&schema::normal(columns), partitioning);
         let created = CreateBuilder::new()
-            .with_log_store(log_store(lake, zone, name)?)
+            .with_log_store(lake.log_store(zone, name)?)
             .with_table_name(name)
             .with_columns(schema::delta_fields(&full_name, &columns)?)
             .with_partition_columns(partitioning.columns().iter().copied())
@@ -99,13 +99,12 @@ impl Table {
             // Readers of additions read the log's commits; no other tool may clean them up.
             .with_configuration_property(deltalake::TableProperty::EnableExpiredLogCleanup, Some("false"))
             .await;
-        match created.map_err(|e| LakeError::delta(&full_name, -1, e)) {
-            // A conflict: somebody else made the table between our look and our commit.
-            Ok(_) | Err(LakeError::Conflict { .. }) => {}
-            Err(error) => return Err(error),
+        // Made by us, by somebody else between our look and our commit, or by us without a reply: it is there.
+        match (Self::open(lake, zone, name).await?, created) {
+            (Some(table), _) => Ok(table),
+            (None, Err(error)) => Err(LakeError::delta(&full_name, -1, error)),
+            (None, Ok(_)) => Err(LakeError::Log { table: full_name, version: 0, source: None }),
         }
-        let lost = || LakeError::Log { table: full_name.clone(), version: 0, source: None };
-        Self::open(lake, zone, name).await?.ok_or_else(lost)
     }
 
     async fn of_state(
@@ -346,12 +345,6 @@ impl Table {
             tracing::warn!(table = %self.full_name, version = self.version(), %error, "no checkpoint written");
         }
     }
-}
-
-fn log_store(lake: &Lake, zone: Zone, name: &str) -> Result<LogStoreRef, LakeError> {
-    let url = lake.table_url(zone, name)?;
-    let made = logstore_with(lake.inner.whole.clone(), &url, StorageConfig::default());
-    made.map_err(|e| LakeError::delta(&format!("{zone}/{name}"), -1, e))
 }
 
 fn version_of(state: &DeltaTableState) -> i64 {

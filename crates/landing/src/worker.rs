@@ -150,10 +150,10 @@ impl<'a> Worker<'a> {
     async fn open(table: &'a weir_project::Table, settings: &'a Landing, lake: &'a Lake) -> Result<Self, LandingError> {
         let failed = |source| LandingError::Lake { table: table.name.clone(), source };
         let name = table.name.as_str();
-        let main = lake.table(Zone::Landing, name).await.map_err(failed)?;
+        let mut main = lake.table(Zone::Landing, name).await.map_err(failed)?;
         let mut letters = lake.table(Zone::Deadletter, name).await.map_err(failed)?;
         if let Some(letters) = &mut letters {
-            side::undo_ahead(letters, main.as_ref(), READERS).await.map_err(failed)?;
+            side::undo_ahead(letters, main.as_mut(), READERS).await.map_err(failed)?;
         }
         for table in [&main, &letters].into_iter().flatten() {
             table.remove_orphans().await.map_err(failed)?;

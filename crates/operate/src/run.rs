@@ -191,7 +191,7 @@ pub fn time_text(micros: i64) -> String {
 
 /// Loads every published build that the warehouse does not have.
 pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>, Diagnosed> {
-    let (project, lake) = (site.project.clone(), site.lake.root().to_owned());
+    let (project, lake) = (site.project.clone(), warehouse::lake_files(site));
     let (warehouse, values) = (warehouse.clone(), warehouse::placeholders(site));
     blocking(move || {
         let mut session = warehouse.session()?;

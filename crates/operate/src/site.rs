@@ -47,7 +47,7 @@ impl Site {
 
 /// Opens the lake alone, for commands that need no stream.
 pub async fn open_lake(project: &Project) -> Result<Lake, Diagnosed> {
-    Ok(Lake::open(Options::try_from(&project.lake)?).await?)
+    Ok(Lake::open(Options::from(&project.lake)).await?)
 }
 
 /// The project in a folder of embedded parts: a relative `lake.root` is below it.

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use weir_core::diagnosis::Diagnosed;
-use weir_project::{Project, WarehouseTarget};
+use weir_project::{LakeRoot, Project, WarehouseTarget};
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
-use weir_warehouse::{Answer, Client, Options, Placeholders, Warehouse, WarehouseError};
+use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError};
 
 use crate::error::OperateError;
 use crate::running::running;
@@ -23,6 +24,10 @@ pub fn open(site: &Site) -> Result<Arc<Warehouse>, Diagnosed> {
         threads: None,
         decode: Some(Arc::new(RegistryDecode::new(site.services.registry.clone()))),
         source: Some(Arc::new(Kafka::new(site.services.connection.clone()))),
+        bucket: match lake_files(site) {
+            LakeFiles::Bucket(bucket) => Some(bucket),
+            LakeFiles::Folder(_) => None,
+        },
     };
     embedded(&site.project)?;
     Ok(Arc::new(Warehouse::open(&site.warehouse_file(), options)?))
@@ -78,10 +83,19 @@ fn embedded(project: &Project) -> Result<(), OperateError> {
     }
 }
 
+/// The lake's files, for load scripts. Called in the runtime that drives requests to a bucket.
+pub(crate) fn lake_files(site: &Site) -> LakeFiles {
+    let location = site.lake.location();
+    match &site.project.lake.root {
+        LakeRoot::Folder(_) => LakeFiles::Folder(location.into()),
+        LakeRoot::S3(_) => LakeFiles::Bucket(Bucket::new(location, site.lake.store(), Handle::current())),
+    }
+}
+
 /// What the placeholders of the scripts stand for on this site.
 pub fn placeholders(site: &Site) -> Placeholders {
     Placeholders {
-        lake: site.lake.root().display().to_string(),
+        lake: site.lake.location().to_owned(),
         iam_role: site.project.warehouse.iam_role.clone(),
         brokers: site.services.connection.brokers().to_owned(),
         auth: site.project.warehouse.auth.as_str().to_owned(),

@@ -25,7 +25,7 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
     let mut check = Check { resolved, problems: Vec::new() };
     let settings = Settings {
         stream: check.stream(),
-        lake: Lake { root: check.lake_root(), memory: check.size("lake.memory", ByteSize::mib(64)) },
+        lake: check.lake(),
         landing: Landing {
             max_wait: check.duration("landing.max_wait", Duration::from_millis(100)),
             max_rows: check.number("landing.max_rows", 1, 10_000_000),
@@ -204,6 +204,31 @@ impl Check<'_> {
 
     fn client_paths(&self) -> Vec<String> {
         self.resolved.keys().filter(|path| path.starts_with("stream.client.")).cloned().collect()
+    }
+
+    fn lake(&mut self) -> Lake {
+        let root = self.lake_root();
+        if matches!(root, LakeRoot::Folder(_)) {
+            for path in ["lake.region", "lake.endpoint", "lake.kms_key"] {
+                self.useless(path, "`lake.root` is a folder");
+            }
+        }
+        let endpoint = self.some("lake.endpoint");
+        match endpoint.as_deref().map(|endpoint| endpoint.split_once("://")) {
+            Some(Some(("http" | "https", rest))) if rest.contains('@') => {
+                let fix = "let the process find its credentials as AWS programs do, e.g. in variables";
+                self.bad("lake.endpoint", "it holds a user", fix);
+            }
+            None | Some(Some(("http" | "https", _))) => {}
+            Some(_) => self.bad("lake.endpoint", "it is no URL", "write a URL such as `https://minio.example.com`"),
+        }
+        let (region, kms_key) = (self.some("lake.region"), self.some("lake.kms_key"));
+        Lake { root, region, endpoint, kms_key, memory: self.size("lake.memory", ByteSize::mib(64)) }
+    }
+
+    /// A setting without a default.
+    fn some(&self, path: &str) -> Option<String> {
+        self.setting(path).map(|setting| setting.value.clone()).filter(|text| !text.is_empty())
     }
 
     fn lake_root(&mut self) -> LakeRoot {

@@ -68,6 +68,12 @@ pub struct StreamFile {
 pub struct LakeFile {
     /// A folder, relative to the folder of the embedded parts (`--dir`) or absolute, or an S3 URL such as `s3://bucket/lake`.
     pub root: Option<String>,
+    /// Region of the bucket, e.g. `eu-central-1`. Left out: as the environment says.
+    pub region: Option<String>,
+    /// An S3 server other than AWS's, e.g. `https://minio.example.com`.
+    pub endpoint: Option<String>,
+    /// KMS key that encrypts what is written, as id or ARN. Left out: as the bucket says.
+    pub kms_key: Option<String>,
     /// Memory that queries and builds keep within, e.g. `256MiB`. Work beyond it spills to disk.
     pub memory: Option<String>,
 }

@@ -40,6 +40,12 @@ pub struct Stream {
 pub struct Lake {
     /// The root that holds the zones' folders.
     pub root: LakeRoot,
+    /// Region of the bucket; none: as the environment says, or no bucket.
+    pub region: Option<String>,
+    /// An S3 server other than AWS's.
+    pub endpoint: Option<String>,
+    /// KMS key that encrypts what is written.
+    pub kms_key: Option<String>,
     /// Memory limit of the engine; work beyond it spills to disk.
     pub memory: ByteSize,
 }
@@ -49,7 +55,7 @@ pub struct Lake {
 pub enum LakeRoot {
     /// A local folder, as written: a relative one is meant below the folder of the embedded parts.
     Folder(PathBuf),
-    /// An S3 URL, `s3://bucket/prefix`. Read and checked here; opening it is the lake's to do or refuse.
+    /// An S3 URL, `s3://bucket/prefix`. Read and checked here; opening it is the lake's.
     S3(String),
 }
 

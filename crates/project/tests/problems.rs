@@ -242,7 +242,7 @@ fn settings_that_would_do_nothing_are_refused() {
     pipeline
         .write(
             "environments/dev.yaml",
-            "stream:\n  brokers: embedded\n  registry: http://registry:8081\n  registry_port: 8081\n  client: {security.protocol: SSL}\nwarehouse:\n  target: postgres://weir@host:5439/db\n  memory: 1GiB\n  auth: iam\n",
+            "stream:\n  brokers: embedded\n  registry: http://registry:8081\n  registry_port: 8081\n  client: {security.protocol: SSL}\nwarehouse:\n  target: postgres://weir@host:5439/db\n  memory: 1GiB\n  auth: iam\nlake:\n  region: eu-central-1\n",
         )
         .replace("models/curated/fact_loan.yaml", "lent_at, type: datetime2(3)", "lent_at, type: datetime2(3), scd: type2")
         .replace("models/curated/dim_book.yaml", "key: [isbn]", "key: [isbn]\nmilestones: []")
@@ -253,9 +253,22 @@ fn settings_that_would_do_nothing_are_refused() {
     environments/dev.yaml:5:31 W1008 `stream.client.security.protocol` does nothing: the embedded broker is inside the process and takes no client settings (remove it, or move it to the file of an environment that uses it)
     environments/dev.yaml:8:11 W1008 `warehouse.memory` does nothing: Redshift has its own memory (remove it, or move it to the file of an environment that uses it)
     environments/dev.yaml:9:9 W1008 `warehouse.auth` does nothing: the embedded broker asks no one who they are (remove it, or move it to the file of an environment that uses it)
+    environments/dev.yaml:11:11 W1008 `lake.region` does nothing: `lake.root` is a folder (remove it, or move it to the file of an environment that uses it)
     models/curated/dim_book.yaml:4:1 W1008 `milestones` does nothing: only facts have it (remove it)
     models/curated/fact_loan.yaml:7:46 W1008 `columns[2].scd` does nothing: only a dimension keeps versions (remove it)
     "#);
+}
+
+#[test]
+fn the_endpoint_of_a_bucket_is_a_url_and_holds_no_credentials() {
+    let pipeline = pipeline();
+    let with = |endpoint: &str| format!("lake:\n  root: s3://library/lake\n  endpoint: {endpoint}\n");
+    pipeline.write("environments/dev.yaml", &with("minio:9000"));
+    insta::assert_snapshot!(pipeline.lines(), @"environments/dev.yaml:3:13 W1007 `lake.endpoint`: it is no URL (write a URL such as `https://minio.example.com`)");
+    pipeline.write("environments/dev.yaml", &with("http://key:secret@minio:9000"));
+    insta::assert_snapshot!(pipeline.lines(), @"environments/dev.yaml:3:13 W1007 `lake.endpoint`: it holds a user (let the process find its credentials as AWS programs do, e.g. in variables)");
+    pipeline.write("environments/dev.yaml", &with("http://minio:9000"));
+    insta::assert_snapshot!(pipeline.lines(), @"");
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Stager {
         let mut main = lake.create_table(Zone::Staging, name, &schema, Partitioning::Hour).await.map_err(failed)?;
         let mut quarantine = lake.table(Zone::Quarantine, name).await.map_err(failed)?;
         if let Some(quarantine) = &mut quarantine {
-            side::undo_ahead(quarantine, Some(&main), READERS).await.map_err(failed)?;
+            side::undo_ahead(quarantine, Some(&mut main), READERS).await.map_err(failed)?;
         }
         if self.cleaned.insert(table.name.clone()) {
             for table in [Some(&main), quarantine.as_ref()].into_iter().flatten() {

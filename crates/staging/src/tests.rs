@@ -9,12 +9,14 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
+use object_store::memory::InMemory;
 use tempfile::TempDir;
 use weir_core::column::Column;
 use weir_core::value::Value;
 use weir_core::zone::Zone;
-use weir_lake::{Commit, DataFile, Lake, Options, Partitioning, hour_files, hours};
+use weir_lake::{Commit, DataFile, Lake, ObjectStore, Options, Partitioning, S3, hour_files, hours};
 use weir_project::{Connector, Expectation, Rule, Severity, SqlFile, Staging, Table};
+use weir_testkit::fault::Faulty;
 
 use crate::value::value_at;
 use crate::{Staged, Stager, StagingError, metrics};
@@ -336,6 +338,36 @@ async fn a_quarantine_commit_that_staging_never_decided_on_is_taken_back_and_don
     assert_eq!((staged.counts.read, staged.counts.staged, staged.counts.quarantined), (2, 1, 1));
     assert_eq!(rows(&lake, Zone::Quarantine, &["id"]).await, [["7"], ["9"]]);
     assert_eq!(rows(&lake, Zone::Staging, &["id"]).await, [["10"], ["8"]]);
+}
+
+#[tokio::test]
+async fn whatever_call_to_a_bucket_fails_or_loses_its_reply_nothing_is_lost_or_doubled() {
+    async fn over(store: Arc<dyn ObjectStore>) -> Lake {
+        Lake::with_store(Options::s3(S3::of_url("s3://lake/shop")), store).await.unwrap()
+    }
+    let table = table(vec![expectation("priced", "price", Rule::NotNull, Severity::Quarantine)]);
+    let landed = Arc::new(InMemory::new());
+    for order in 0..3 {
+        let priceless = Event { price: None, ..event("c", 2 * order, order.into(), "") };
+        let events = [priceless, event("c", 2 * order + 1, i32::from(order) + 10, "1")];
+        land(&over(landed.clone()).await, &table, &events).await;
+    }
+    for fault in [Faulty::call_fails, Faulty::call_loses_reply] {
+        for call in 0.. {
+            let inner = Arc::new(landed.fork());
+            let faulty = Arc::new(fault(inner.clone(), call));
+            let first = Stager::default().stage_table(&table, &at_most(2), &over(faulty.clone()).await).await;
+            let lake = over(inner).await;
+            run(&lake, &table).await;
+            assert_eq!(rows(&lake, Zone::Quarantine, &["id"]).await, [["0"], ["1"], ["2"]], "call {call}");
+            assert_eq!(rows(&lake, Zone::Staging, &["id"]).await, [["10"], ["11"], ["12"]], "call {call}");
+            if !faulty.struck() {
+                assert_eq!(first.unwrap().commits, 3);
+                assert!(call > 20, "{call} calls are too few for three steps");
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! A test whose real part is missing is skipped with its reason, never passed silently: the reason is
 //! printed past the test runner's capture, counted in the file that `WEIR_SKIPS` names, and becomes a
-//! failure when `WEIR_REQUIRE` (comma-separated: `psql,python,online-retail,spark,terraform,actionlint`) names the part.
+//! failure when `WEIR_REQUIRE` (comma-separated: `psql,python,s3,online-retail,spark,terraform,actionlint`) names the
+//! part.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -250,6 +251,48 @@ pub fn reader(script: &str) -> Option<Command> {
     let mut command = Command::new(python);
     command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1");
     Some(command)
+}
+
+/// An S3 server on loopback with one empty bucket; it ends when this is dropped.
+pub struct S3Server {
+    process: std::process::Child,
+    /// Its URL.
+    pub endpoint: String,
+    /// The bucket's name.
+    pub bucket: String,
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts an S3 server (`tests/parts/s3.py`) that fails so many requests of a hundred, or skips.
+///
+/// # Panics
+/// When it does not start where it is installed.
+#[track_caller]
+pub fn s3(percent: u32) -> Option<S3Server> {
+    let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
+        let known = Command::new(python).args(["-c", "import moto.server"]).stderr(Stdio::null()).status();
+        known.is_ok_and(|status| status.success())
+    });
+    let Some(python) = python else {
+        skip("s3", "WEIR_PYTHON names no Python with an S3 server (`./dev test` makes one)");
+        return None;
+    };
+    let mut command = Command::new(python);
+    command.arg(root().join("tests/parts/s3.py")).args([&percent.to_string(), "7"]).env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut process =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("Python starts");
+    let mut line = String::new();
+    let stdout = process.stdout.take().expect("its output is a pipe");
+    std::io::BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("the S3 server says where it is");
+    let text = |name: &str| said[name].as_str().expect("a text").to_owned();
+    Some(S3Server { process, endpoint: text("endpoint"), bucket: text("bucket") })
 }
 
 /// Runs an outside reader and parses the JSON that it prints.

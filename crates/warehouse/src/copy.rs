@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 use serde::{Deserialize, Serialize};
 
+use crate::bucket::{Bucket, Spool};
+use crate::database::Shared;
 use crate::error::WarehouseError;
 use crate::statement::copy::Copy;
 use crate::statement::text::{literal, quoted};
@@ -36,8 +38,16 @@ pub struct Meta {
 }
 
 /// Loads, and gives the number of rows.
-pub fn run(connection: &Connection, copy: &Copy) -> Result<u64, WarehouseError> {
-    let files = if copy.manifest { manifest_files(&copy.from)? } else { folder_files(&copy.from)? };
+pub(crate) fn run(connection: &Connection, copy: &Copy, shared: &Shared) -> Result<u64, WarehouseError> {
+    let fetched = match &shared.bucket {
+        Some(bucket) if copy.from.starts_with("s3://") => Some(fetched(copy, bucket, &shared.spool())?),
+        _ => None,
+    };
+    let files = match &fetched {
+        Some((_spool, files)) => files.clone(),
+        None if copy.manifest => manifest_files(&copy.from)?,
+        None => folder_files(&copy.from)?,
+    };
     let targets = target_columns(connection, copy)?;
     if files.is_empty() {
         return Ok(0);
@@ -117,29 +127,62 @@ fn manifest_files(from: &str) -> Result<Vec<PathBuf>, WarehouseError> {
     let path = local(from)?;
     let text = std::fs::read(&path)
         .map_err(|source| WarehouseError::CopyUnreadable { path: path.display().to_string(), source })?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| WarehouseError::CopyManifest {
-        path: path.display().to_string(),
-        problem: error.to_string(),
-    })?;
     let mut files = Vec::new();
-    for entry in &manifest.entries {
+    for entry in manifest(&path.display().to_string(), &text)?.entries {
         let file = local(&entry.url)?;
-        match std::fs::metadata(&file) {
-            Ok(found) if found.len() == entry.meta.content_length => files.push(file),
-            Ok(found) => {
-                return Err(WarehouseError::CopyLength {
-                    path: file.display().to_string(),
-                    expected: entry.meta.content_length,
-                    actual: found.len(),
-                });
-            }
-            Err(source) if entry.mandatory => {
-                return Err(WarehouseError::CopyUnreadable { path: file.display().to_string(), source });
-            }
-            Err(_) => {}
-        }
+        let found = std::fs::metadata(&file).map(|found| (file.clone(), found.len()));
+        files.extend(checked(&entry, &file.display().to_string(), found)?);
     }
     Ok(files)
+}
+
+fn manifest(path: &str, text: &[u8]) -> Result<Manifest, WarehouseError> {
+    let read = serde_json::from_slice(text);
+    read.map_err(|error| WarehouseError::CopyManifest { path: path.to_owned(), problem: error.to_string() })
+}
+
+/// The file of an entry, if it is as the manifest says; none if it may be missing and is.
+fn checked(
+    entry: &Entry,
+    path: &str,
+    found: std::io::Result<(PathBuf, u64)>,
+) -> Result<Option<PathBuf>, WarehouseError> {
+    match found {
+        Ok((file, length)) if length == entry.meta.content_length => Ok(Some(file)),
+        Ok((_, actual)) => {
+            Err(WarehouseError::CopyLength { path: path.to_owned(), expected: entry.meta.content_length, actual })
+        }
+        Err(source) if entry.mandatory || source.kind() != std::io::ErrorKind::NotFound => {
+            Err(WarehouseError::CopyUnreadable { path: path.to_owned(), source })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// The files of a COPY from the lake's bucket, on this machine as long as the spool lives.
+fn fetched(copy: &Copy, bucket: &Bucket, spool: &Path) -> Result<(Spool, Vec<PathBuf>), WarehouseError> {
+    let unreadable = |path: &str, source| WarehouseError::CopyUnreadable { path: path.to_owned(), source };
+    let inside = |url: &str| -> Result<String, WarehouseError> {
+        let path = bucket.path(url).map(str::to_owned);
+        path.ok_or_else(|| WarehouseError::unsupported(format!("COPY from {url}, which is not in the lake")))
+    };
+    let spool = Spool::below(spool).map_err(|source| unreadable(&spool.display().to_string(), source))?;
+    let from = inside(&copy.from)?;
+    if !copy.manifest {
+        let paths = bucket.parquet_below(&from).map_err(|source| unreadable(&copy.from, source))?;
+        let fetched = bucket.fetch(&paths, spool.path()).into_iter().zip(&paths);
+        let files = fetched.map(|(file, path)| file.map(|(file, _)| file).map_err(|source| unreadable(path, source)));
+        let files = files.collect::<Result<_, _>>()?;
+        return Ok((spool, files));
+    }
+    let text = bucket.read(&from).map_err(|source| unreadable(&copy.from, source))?;
+    let entries = manifest(&copy.from, &text)?.entries;
+    let paths = entries.iter().map(|entry| inside(&entry.url)).collect::<Result<Vec<_>, _>>()?;
+    let mut files = Vec::new();
+    for (found, entry) in bucket.fetch(&paths, spool.path()).into_iter().zip(&entries) {
+        files.extend(checked(entry, &entry.url, found)?);
+    }
+    Ok((spool, files))
 }
 
 /// A file, or all Parquet files below a folder, by name.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duckdb::{Config, Connection};
 
+use crate::bucket::Bucket;
 use crate::error::WarehouseError;
 use crate::mirror::decode::{self, Decode};
 use crate::mirror::refresh::Kept;
@@ -29,6 +30,8 @@ pub struct Options {
     pub decode: Option<Arc<dyn Decode>>,
     /// Where streaming views read topics. None: REFRESH is refused.
     pub source: Option<Arc<dyn Source>>,
+    /// The bucket that COPY reads. None: COPY reads folders of this machine only.
+    pub bucket: Option<Bucket>,
 }
 
 /// Redshift's double: one DuckDB file and the sessions on it.
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) catalog_version: AtomicU64,
     pub(crate) source: Option<Arc<dyn Source>>,
     pub(crate) can_decode: bool,
+    pub(crate) bucket: Option<Bucket>,
     /// Readers by topic, kept between refreshes; held for a whole refresh, because two would read the same records.
     pub(crate) readers: Mutex<BTreeMap<String, Kept>>,
 }
@@ -74,6 +78,7 @@ impl Warehouse {
             catalog_version: AtomicU64::new(1),
             source: options.source.clone(),
             can_decode: options.decode.is_some(),
+            bucket: options.bucket.clone(),
             readers: Mutex::new(BTreeMap::new()),
         });
         let opened = |source: duckdb::Error| {
@@ -98,6 +103,8 @@ impl Warehouse {
         }
         let root = Connection::open_with_flags(&path, config).map_err(opened)?;
         root.execute_batch(&format!("BEGIN; {BOOTSTRAP} COMMIT;")).map_err(opened)?;
+        // Nobody else has the file open: what lies there is a killed process's.
+        let _ = std::fs::remove_dir_all(shared.spool());
         if let Some(decode) = options.decode {
             decode::register(&root, decode).map_err(opened)?;
         }
@@ -117,6 +124,11 @@ impl Warehouse {
 }
 
 impl Shared {
+    /// Where files of a bucket lie while they are loaded.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.path.with_extension("spool")
+    }
+
     pub(crate) fn catalog_changed(&self) {
         self.catalog_version.fetch_add(1, Ordering::SeqCst);
     }

@@ -22,6 +22,7 @@
 //! Read first: [`statement`] (from Redshift's text to the engine's), then [`session`] (transactions), then
 //! [`load`] and [`mirror`] (the two branches), then [`wire`].
 
+mod bucket;
 pub mod copy;
 mod database;
 mod error;
@@ -33,6 +34,7 @@ mod session;
 pub mod statement;
 pub mod wire;
 
+pub use bucket::{Bucket, LakeFiles};
 pub use database::{Options, Warehouse};
 pub use error::{EngineFailure, WarehouseError};
 pub use outcome::{Answer, Column, Kind, Outcome, Tag};

@@ -9,7 +9,7 @@ use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecon
 use serde_json::{Value, json};
 use weir_core::zone::Zone;
 use weir_curated::scd::OPEN;
-use weir_lake::{DataFile, Lake, Options};
+use weir_lake::{DataFile, Lake, Options, Root};
 
 use crate::Failure;
 use crate::events::{Image, Sum};
@@ -21,7 +21,7 @@ pub async fn run(dir: &Path, at: &Path) -> Result<Value, Failure> {
     let input = Input::read(dir)?;
     link(&dir.join("lake/staging"), &at.join("staging"))?;
     let project = weir_project::load(&dir.join("project"), "dev", &[])?;
-    let options = Options { root: at.to_owned(), ..Options::try_from(&project.lake)? };
+    let options = Options { root: Root::Folder(at.to_owned()), ..Options::from(&project.lake) };
     let lake = Lake::open(options).await?;
     let load = timed(&project, &lake).await?;
     reset_peak();

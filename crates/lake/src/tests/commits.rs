@@ -193,10 +193,10 @@ async fn a_side_commit_ahead_of_its_main_table_is_taken_back() {
     }
     append(&mut main, 10, 0..3, 10).await;
 
-    assert_eq!(side::undo_ahead(&mut side, Some(&main), "reader").await.unwrap(), 1);
+    assert_eq!(side::undo_ahead(&mut side, Some(&mut main), "reader").await.unwrap(), 1);
     assert_eq!(all_ids(&side).await, vec![0, 1]);
     assert_eq!(side.position("reader"), Some(10));
-    assert_eq!(side::undo_ahead(&mut side, Some(&main), "reader").await.unwrap(), 0);
+    assert_eq!(side::undo_ahead(&mut side, Some(&mut main), "reader").await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The lake on a temporary folder, with and without a store that fails on command.
 
+mod bucket;
 mod commits;
 mod failing;
 mod patch;

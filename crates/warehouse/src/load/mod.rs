@@ -5,13 +5,12 @@
 pub mod ddl;
 mod script;
 
-use std::path::Path;
-
 use weir_core::publication::{Publication, PublishedTable};
 use weir_project::Project;
 
 pub use script::{ManifestFile, manifests, script, transactions};
 
+use crate::bucket::LakeFiles;
 use crate::error::WarehouseError;
 use crate::mirror::run_script;
 use crate::script::{Placeholders, substitute};
@@ -36,49 +35,39 @@ pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
     Ok(text.parse().unwrap_or(0))
 }
 
-/// Publications of a lake folder behind `last`, in order, without a gap.
-pub fn pending(lake: &Path, last: u64) -> Result<Vec<Publication>, WarehouseError> {
-    let folder = lake.join("curated/_published");
-    let failed = |path: &Path, source| WarehouseError::Publication { path: path.display().to_string(), source };
-    let entries = match std::fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(failed(&folder, source)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|source| failed(&folder, source))?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-        let is_json = path.extension().is_some_and(|extension| extension == "json");
-        if let Some(build) = number.filter(|build| is_json && *build > last) {
-            found.push((build, path));
-        }
-    }
-    found.sort();
+/// Publications of a lake behind `last`, in order, without a gap.
+pub fn pending(lake: &LakeFiles, last: u64) -> Result<Vec<Publication>, WarehouseError> {
+    let failed = |path: &str, source| WarehouseError::Publication { path: path.to_owned(), source };
+    let folder = "curated/_published";
+    let names = lake.names(folder).map_err(|source| failed(folder, source))?;
+    let number = |name: &String| name.strip_suffix(".json").and_then(|digits| digits.parse::<u64>().ok());
+    let mut builds: Vec<u64> = names.iter().filter_map(number).filter(|build| *build > last).collect();
+    builds.sort_unstable();
     let mut publications = Vec::new();
-    for ((build, path), wanted) in found.into_iter().zip(last + 1..) {
+    for (build, wanted) in builds.into_iter().zip(last + 1..) {
         if build != wanted {
             return Err(WarehouseError::MissingBuild { build, missing: wanted });
         }
-        let bytes = std::fs::read(&path).map_err(|source| failed(&path, source))?;
-        let publication = serde_json::from_slice(&bytes).map_err(|error| failed(&path, error.into()))?;
-        publications.push(publication);
+        let path = Publication::path(build);
+        let bytes = lake.read(&path).map_err(|source| failed(&path, source))?;
+        publications.push(serde_json::from_slice(&bytes).map_err(|error| failed(&path, error.into()))?);
     }
     Ok(publications)
 }
 
-/// Loads publications that follow each other in one transaction: writes their manifests to the lake folder, then runs
-/// their script.
+/// Loads publications that follow each other in one transaction: writes their manifests to the lake, then runs their
+/// script.
 #[tracing::instrument(name = "warehouse.load", level = "info", skip_all, fields(stage = "warehouse", build = publications.last().map(|last| last.build)))]
 pub fn apply(
     session: &mut Session,
     project: &Project,
-    lake: &Path,
+    lake: &LakeFiles,
     publications: &[Publication],
     values: &Placeholders,
 ) -> Result<Vec<Loaded>, WarehouseError> {
     for manifest in publications.iter().flat_map(|publication| manifests(publication, &values.lake)) {
-        write(lake, &manifest)?;
+        let failed = |source| WarehouseError::ManifestWrite { path: manifest.path.clone(), source };
+        lake.write(&manifest.path, &manifest.text).map_err(failed)?;
     }
     let text = substitute(&script(project, publications), values)?;
     run_script(session, &text, ("warehouse.load_before_commit", "warehouse.load_committed"))?;
@@ -96,7 +85,7 @@ pub fn apply(
 pub fn apply_pending(
     session: &mut Session,
     project: &Project,
-    lake: &Path,
+    lake: &LakeFiles,
     values: &Placeholders,
 ) -> Result<Vec<Loaded>, WarehouseError> {
     let last = last_build(session)?;
@@ -105,16 +94,4 @@ pub fn apply_pending(
         loaded.extend(apply(session, project, lake, publications, values)?);
     }
     Ok(loaded)
-}
-
-/// Written beside and renamed: a reader sees the whole manifest or none.
-fn write(lake: &Path, manifest: &ManifestFile) -> Result<(), WarehouseError> {
-    let failed = |source| WarehouseError::ManifestWrite { path: manifest.path.clone(), source };
-    let path = lake.join(&manifest.path);
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let beside = path.with_extension("manifest.tmp");
-    std::fs::write(&beside, &manifest.text).map_err(failed)?;
-    std::fs::rename(&beside, &path).map_err(failed)
 }

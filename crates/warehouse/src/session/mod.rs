@@ -319,7 +319,7 @@ impl Session {
             }
             Statement::Merge(merge) => self.merge(merge),
             Statement::Copy(copy) => {
-                let rows = crate::copy::run(&self.connection, copy)?;
+                let rows = crate::copy::run(&self.connection, copy, &self.shared)?;
                 Ok(Outcome::done(Tag::counted("COPY", rows)))
             }
             Statement::CreateTable(table) => self.create_table(table),

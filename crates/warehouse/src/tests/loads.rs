@@ -7,7 +7,7 @@ use weir_project::{ModelKind, Project};
 
 use super::{Fixture, failure, project, rows};
 use crate::load::{apply, apply_pending, ddl, last_build, manifests, pending, script, transactions};
-use crate::{Placeholders, Session, WarehouseError};
+use crate::{Bucket, LakeFiles, Options, Placeholders, Session, WarehouseError};
 
 fn values(lake: &Path) -> Placeholders {
     Placeholders {
@@ -16,6 +16,10 @@ fn values(lake: &Path) -> Placeholders {
         brokers: "localhost:9092".into(),
         auth: "none".into(),
     }
+}
+
+fn files(lake: &Path) -> LakeFiles {
+    LakeFiles::Folder(lake.to_owned())
 }
 
 /// Only the dimension of products, so that a change set fits a line.
@@ -113,11 +117,11 @@ fn builds_load_in_order_and_deletes_and_overwrites_arrive() {
     publish(&lake, &publication(1, 1, vec![first]));
     publish(&lake, &publication(2, 3, vec![second, third]));
     assert_eq!(last_build(&mut session).unwrap(), 0);
-    let loaded = apply_pending(&mut session, &project, &lake, &values(&lake)).unwrap();
+    let loaded = apply_pending(&mut session, &project, &files(&lake), &values(&lake)).unwrap();
     assert_eq!(loaded.len(), 2);
     assert_eq!(rows(&mut session, STATE), ["1|a|1.750", "2|b|9.000"]);
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|3|0", "2|dim_product|3|2|2"]);
-    assert!(apply_pending(&mut session, &project, &lake, &values(&lake)).unwrap().is_empty());
+    assert!(apply_pending(&mut session, &project, &files(&lake), &values(&lake)).unwrap().is_empty());
 }
 
 #[test]
@@ -127,7 +131,7 @@ fn a_script_run_twice_or_late_changes_nothing() {
     let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u"), (2, "b", "2", "u")])]);
     let second = publication(2, 2, vec![change_set(&mut session, &lake, 2, &[(1, "a", "7", "u"), (2, "b", "2", "d")])]);
     for publication in [&first, &second, &second, &first, &second] {
-        apply(&mut session, &project, &lake, std::slice::from_ref(publication), &values(&lake)).unwrap();
+        apply(&mut session, &project, &files(&lake), std::slice::from_ref(publication), &values(&lake)).unwrap();
     }
     assert_eq!(rows(&mut session, STATE), ["1|a|7.000"]);
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|2|0", "2|dim_product|2|1|1"]);
@@ -158,7 +162,7 @@ fn a_table_made_anew_has_the_new_columns_and_rows_and_views_over_it_go_on() {
     let (old, new) = (small_project(), other_columns());
     let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u"), (2, "b", "2", "u")])]);
     publish(&lake, &first);
-    apply_pending(&mut session, &old, &lake, &values(&lake)).unwrap();
+    apply_pending(&mut session, &old, &files(&lake), &values(&lake)).unwrap();
     session.run("CREATE VIEW dear AS SELECT product_id FROM analytics.dim_product WHERE list_price > 1").unwrap();
 
     // A build in the old columns that was never loaded, one that makes the table anew, and one behind it.
@@ -175,7 +179,7 @@ fn a_table_made_anew_has_the_new_columns_and_rows_and_views_over_it_go_on() {
     let cut: Vec<usize> = transactions(&pending).map(<[Publication]>::len).collect();
     assert_eq!(cut, [2, 1], "older columns are never loaded for themselves");
     insta::assert_snapshot!("load_script_anew", script(&new, &pending[..2]));
-    let loaded = apply_pending(&mut session, &new, &lake, &values(&lake)).unwrap();
+    let loaded = apply_pending(&mut session, &new, &files(&lake), &values(&lake)).unwrap();
     assert_eq!(loaded.iter().map(|build| build.build).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
     assert_eq!(rows(&mut session, "SELECT * FROM analytics.shades ORDER BY 1"), ["c|c", "d|d"]);
@@ -185,14 +189,14 @@ fn a_table_made_anew_has_the_new_columns_and_rows_and_views_over_it_go_on() {
     assert_eq!(rows(&mut session, builds), ["1", "2", "3", "4"]);
 
     // Run late, it fails as a whole: the table stays as the newest build has it.
-    let late = apply(&mut session, &new, &lake, &pending[..2], &values(&lake)).unwrap_err();
+    let late = apply(&mut session, &new, &files(&lake), &pending[..2], &values(&lake)).unwrap_err();
     assert_eq!(late.sqlstate(), "23502");
     assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
 
     // A warehouse that begins now gets there as well.
     let another = Fixture::new();
     let mut session = another.session();
-    apply_pending(&mut session, &new, &lake, &values(&lake)).unwrap();
+    apply_pending(&mut session, &new, &files(&lake), &values(&lake)).unwrap();
     assert_eq!(rows(&mut session, SHADES), ["3|c|4.000", "4|d|5.000"]);
 }
 
@@ -203,9 +207,9 @@ fn a_table_made_anew_without_a_row_is_empty() {
     let first = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")])]);
     let second = ChangeSet { version: 2, upserts: 0, deletes: 0, files: vec![], anew: true };
     publish(&lake, &first);
-    apply_pending(&mut session, &small_project(), &lake, &values(&lake)).unwrap();
+    apply_pending(&mut session, &small_project(), &files(&lake), &values(&lake)).unwrap();
     publish(&lake, &publication(2, 2, vec![second]));
-    apply_pending(&mut session, &other_columns(), &lake, &values(&lake)).unwrap();
+    apply_pending(&mut session, &other_columns(), &files(&lake), &values(&lake)).unwrap();
     assert!(rows(&mut session, SHADES).is_empty());
 }
 
@@ -214,9 +218,9 @@ fn two_rows_of_one_key_fail_the_load_as_a_whole() {
     let fixture = Fixture::new();
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let good = publication(1, 1, vec![change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")])]);
-    apply(&mut session, &project, &lake, &[good], &values(&lake)).unwrap();
+    apply(&mut session, &project, &files(&lake), &[good], &values(&lake)).unwrap();
     let set = change_set(&mut session, &lake, 2, &[(1, "a", "0", "d"), (2, "b", "1", "u"), (2, "b", "2", "u")]);
-    let bad = apply(&mut session, &project, &lake, &[publication(2, 2, vec![set])], &values(&lake));
+    let bad = apply(&mut session, &project, &files(&lake), &[publication(2, 2, vec![set])], &values(&lake));
     assert_eq!(bad.unwrap_err().sqlstate(), "23502");
     assert_eq!(rows(&mut session, STATE), ["1|a|1.000"]);
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|1|0"]);
@@ -228,11 +232,11 @@ fn a_build_whose_predecessor_was_never_loaded_is_refused() {
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let set = change_set(&mut session, &lake, 5, &[(1, "a", "1", "u")]);
     let late = publication(3, 5, vec![set]);
-    let error = apply(&mut session, &project, &lake, std::slice::from_ref(&late), &values(&lake)).unwrap_err();
+    let error = apply(&mut session, &project, &files(&lake), std::slice::from_ref(&late), &values(&lake)).unwrap_err();
     assert_eq!(error.sqlstate(), "23502");
     publish(&lake, &late);
-    assert!(matches!(pending(&lake, 1), Err(WarehouseError::MissingBuild { build: 3, missing: 2 })));
-    assert!(pending(&lake, 3).unwrap().is_empty());
+    assert!(matches!(pending(&files(&lake), 1), Err(WarehouseError::MissingBuild { build: 3, missing: 2 })));
+    assert!(pending(&files(&lake), 3).unwrap().is_empty());
 }
 
 #[test]
@@ -241,10 +245,10 @@ fn a_file_that_is_not_what_its_manifest_says_is_not_loaded() {
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
     let mut set = change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")]);
     set.files[0].content_length += 1;
-    let error = apply(&mut session, &project, &lake, &[publication(1, 1, vec![set.clone()])], &values(&lake));
+    let error = apply(&mut session, &project, &files(&lake), &[publication(1, 1, vec![set.clone()])], &values(&lake));
     assert!(matches!(error, Err(WarehouseError::CopyLength { .. })));
     set.files[0].path = "curated/_changes/dim_product/gone.parquet".into();
-    let error = apply(&mut session, &project, &lake, &[publication(1, 1, vec![set])], &values(&lake));
+    let error = apply(&mut session, &project, &files(&lake), &[publication(1, 1, vec![set])], &values(&lake));
     assert!(matches!(error, Err(WarehouseError::CopyUnreadable { .. })));
 }
 
@@ -308,4 +312,60 @@ fn every_model_gets_a_table_that_the_double_takes() {
             assert_eq!(ddl::key(model).len(), 1);
         }
     }
+}
+
+/// The same builds, with the lake in a bucket: files come through a spool that is empty afterwards.
+#[test]
+fn builds_of_a_bucket_load_as_those_of_a_folder_do() {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use object_store::path::Path as StorePath;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let bucket = Bucket::new("s3://shop/lake", store.clone(), runtime.handle().clone());
+    let options = Options { threads: Some(2), bucket: Some(bucket.clone()), ..Options::default() };
+    let (fixture, project) = (Fixture::with(options), small_project());
+    let (mut session, local) = (fixture.session(), fixture.path().join("local"));
+    let first = change_set(&mut session, &local, 1, &[(1, "a", "1.5", "u"), (2, "b", "2", "u")]);
+    let second = change_set(&mut session, &local, 2, &[(1, "a", "1.75", "u"), (2, "b", "0", "d")]);
+    publish(&local, &publication(1, 1, vec![first.clone()]));
+    publish(&local, &publication(2, 2, vec![second]));
+    let mut folders = vec![local.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = StorePath::from(path.strip_prefix(&local).unwrap().display().to_string());
+            runtime.block_on(store.put(&name, std::fs::read(&path).unwrap().into())).unwrap();
+        }
+    }
+    std::fs::remove_dir_all(&local).unwrap();
+
+    let values = Placeholders { lake: "s3://shop/lake".into(), ..values(&local) };
+    let lake = LakeFiles::Bucket(bucket);
+    let loaded = apply_pending(&mut session, &project, &lake, &values).unwrap();
+    assert_eq!(loaded.iter().map(|loaded| loaded.build).collect::<Vec<_>>(), [1, 2]);
+    let left = rows(&mut session, "SELECT product_id, list_price FROM analytics.dim_product");
+    assert_eq!(left, ["a|1.750"]);
+    let spool = fixture.path().join("w.spool");
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0, "what was fetched is gone");
+
+    // A file of another length than the manifest says, one that is gone, and one of somewhere else.
+    let file = StorePath::from(first.files[0].path.as_str());
+    runtime.block_on(store.put(&file, "short".into())).unwrap();
+    let again = publication(3, 3, vec![first.clone()]);
+    let error = apply(&mut session, &project, &lake, std::slice::from_ref(&again), &values).unwrap_err();
+    assert!(matches!(error, WarehouseError::CopyLength { actual: 5, .. }), "{error:?}");
+    runtime.block_on(store.delete(&file)).unwrap();
+    let error = apply(&mut session, &project, &lake, std::slice::from_ref(&again), &values).unwrap_err();
+    assert!(matches!(error, WarehouseError::CopyUnreadable { .. }), "{error:?}");
+    let elsewhere = session.run("COPY analytics.dim_product FROM 's3://other/x' IAM_ROLE default FORMAT AS PARQUET");
+    assert!(elsewhere.unwrap_err().to_string().contains("not in the lake"));
+    assert_eq!(std::fs::read_dir(&spool).unwrap().count(), 0, "what was fetched is gone after a failure too");
 }

@@ -157,6 +157,7 @@ fn measure_the_mirrors_over_780_000_events() {
         threads: Some(2),
         decode: Some(Arc::new(Known(schemas))),
         source: Some(Arc::new(source)),
+        ..Options::default()
     });
     let values =
         Placeholders { lake: "/l".into(), iam_role: "default".into(), brokers: "b".into(), auth: "none".into() };
@@ -229,7 +230,8 @@ fn measure_a_load_of_541_909_fact_rows_and_a_small_one_after_it() {
             }],
         };
         let started = Instant::now();
-        crate::load::apply(&mut session, &project, &lake, &[publication], &values).unwrap();
+        crate::load::apply(&mut session, &project, &crate::LakeFiles::Folder(lake.clone()), &[publication], &values)
+            .unwrap();
         println!("build {build}: {count} rows in {:?}, peak {} MiB", started.elapsed(), peak_mib());
     }
     assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM analytics.fact_sales"), ["541909"]);
