@@ -19,3 +19,4 @@ mod sql;
 mod star;
 mod tidy;
 mod trace;
+mod truncate;
