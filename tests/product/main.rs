@@ -21,4 +21,5 @@ mod sql;
 mod star;
 mod tidy;
 mod trace;
+mod truncate;
 mod workflows;

@@ -49,12 +49,21 @@ pub struct StagingCounts {
     pub quarantined: u64,
     /// Repeats that landed in another hour and were found here.
     pub repeated: u64,
+    /// Rows read that say that the table was truncated.
+    pub truncations: u64,
+    /// Deletes added to staging for the keys that truncations ended; not among `staged`.
+    pub closed: u64,
 }
 
 impl StagingCounts {
-    /// landed = staged + quarantined + repeats found in staging
+    /// landed = staged + quarantined + repeats found in staging + truncations
     pub const fn balance(&self) -> bool {
-        self.read == self.staged + self.quarantined + self.repeated
+        self.read == self.accounted()
+    }
+
+    /// Landing rows that ended somewhere.
+    pub const fn accounted(&self) -> u64 {
+        self.staged + self.quarantined + self.repeated + self.truncations
     }
 }
 
@@ -64,5 +73,7 @@ impl AddAssign for StagingCounts {
         self.staged += other.staged;
         self.quarantined += other.quarantined;
         self.repeated += other.repeated;
+        self.truncations += other.truncations;
+        self.closed += other.closed;
     }
 }

@@ -23,6 +23,9 @@ pub enum Op {
     /// A delete.
     #[serde(rename = "d")]
     Delete,
+    /// The whole table was emptied at once: no key, no row.
+    #[serde(rename = "t")]
+    Truncate,
 }
 
 impl Op {
@@ -33,6 +36,7 @@ impl Op {
             Self::Create => "c",
             Self::Update => "u",
             Self::Delete => "d",
+            Self::Truncate => "t",
         }
     }
 
@@ -43,6 +47,7 @@ impl Op {
             "c" => Some(Self::Create),
             "u" => Some(Self::Update),
             "d" => Some(Self::Delete),
+            "t" => Some(Self::Truncate),
             _ => None,
         }
     }
@@ -50,7 +55,7 @@ impl Op {
     /// Breaks ties of equal order keys: a delete comes first, which is how a key change arrives.
     pub const fn rank(self) -> u8 {
         match self {
-            Self::Delete => 0,
+            Self::Delete | Self::Truncate => 0,
             Self::Read => 1,
             Self::Create => 2,
             Self::Update => 3,
@@ -69,7 +74,7 @@ impl fmt::Display for Op {
 pub struct Change {
     /// The source table.
     pub table: TableName,
-    /// Values of the key columns, in key order.
+    /// Values of the key columns, in key order; none of a truncation.
     pub key: Row,
     /// What was done.
     pub op: Op,

@@ -26,7 +26,7 @@ use weir_project::{Model, SqlFile};
 use crate::aggregate::AggregateSpec;
 use crate::error::{CuratedError, of};
 use crate::layout::table_schema;
-use crate::query::{failed, fit, once, session_with, without_values};
+use crate::query::{failed, fit, session_with, without_values};
 
 /// The schema by which models name each other.
 const CURATED: &str = "curated";
@@ -69,7 +69,7 @@ impl<'a> Contributions<'a> {
         let failed = |source| failed(self.model, self.sql, without_values(source));
         let context = session_with(lake, CURATED).map_err(failed)?;
         let (name, schema, rows) = fact;
-        let rows = once(lake, schema, rows).map_err(failed)?;
+        let rows = lake.once(schema, rows).map_err(failed)?;
         context.register_table(TableReference::partial(CURATED, name), rows).map_err(failed)?;
         for (name, rows) in dimensions {
             let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).map_err(failed)?;
@@ -139,7 +139,7 @@ fn looked_at(expr: Expr) -> Option<Expr> {
 async fn used(lake: &Lake, text: &str, tables: &[&Table]) -> Result<BTreeMap<String, Vec<String>>, DataFusionError> {
     let dry = session_with(lake, CURATED)?;
     for table in tables {
-        let nothing = once(lake, table.schema().clone(), futures::stream::empty().boxed())?;
+        let nothing = lake.once(table.schema().clone(), futures::stream::empty().boxed())?;
         dry.register_table(TableReference::partial(CURATED, table.name()), nothing)?;
     }
     let plan = dry.state().create_logical_plan(text).await?;

@@ -8,35 +8,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::MemorySchemaProvider;
-use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use futures::StreamExt;
-use futures::stream::Fuse;
-use tokio::sync::Mutex;
 use weir_lake::{Batches, DataFile, Lake, Table};
 use weir_project::{Model, Needs, SqlFile};
 
 use crate::error::{CuratedError, Misfit};
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
 use crate::unavailable;
-
-/// Small hour files are put together to batches of this size before they are computed on, where memory allows.
-const BATCH_ROWS: usize = 64 * 1024;
 
 /// Columns that the query engine gives, in the form of a model's history.
 pub(crate) struct Running<'a> {
@@ -222,7 +213,7 @@ pub(crate) fn plain_columns(text: &str) -> HashMap<String, String> {
 /// A session in which `staging.<table>` streams these rows once.
 fn session(lake: &Lake, staging: &Table, schema: SchemaRef, rows: Batches) -> Result<SessionContext, DataFusionError> {
     let context = session_with(lake, "staging")?;
-    context.register_table(TableReference::partial("staging", staging.name()), once(lake, schema, rows)?)?;
+    context.register_table(TableReference::partial("staging", staging.name()), lake.once(schema, rows)?)?;
     Ok(context)
 }
 
@@ -233,60 +224,6 @@ pub(crate) fn session_with(lake: &Lake, schema: &str) -> Result<SessionContext, 
     let catalog = context.catalog(&catalog).ok_or_else(|| DataFusionError::Plan("no catalog".to_owned()))?;
     catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
     Ok(context)
-}
-
-/// A table that streams these rows once: to as many partitions as a query is spread over, each of which takes the next
-/// rows when it is ready for them. So the engine has no reason to spread them itself, for which it holds and copies
-/// batches of thousands of rows, however wide these are.
-pub(crate) fn once(lake: &Lake, schema: SchemaRef, rows: Batches) -> Result<Arc<StreamingTable>, DataFusionError> {
-    let most = usize::try_from(lake.batch_bytes()).unwrap_or(usize::MAX);
-    let rows = OnceRows { schema: schema.clone(), most, rows: Arc::new(Mutex::new(rows.fuse())) };
-    let partitions = std::iter::repeat_with(|| Arc::new(rows.clone()) as Arc<dyn PartitionStream>);
-    Ok(Arc::new(StreamingTable::try_new(schema, partitions.take(lake.parallel()).collect())?))
-}
-
-/// Rows that can be read once.
-#[derive(Clone)]
-struct OnceRows {
-    schema: SchemaRef,
-    /// Bytes of a batch.
-    most: usize,
-    rows: Arc<Mutex<Fuse<Batches>>>,
-}
-
-impl std::fmt::Debug for OnceRows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("rows of a stage")
-    }
-}
-
-impl PartitionStream for OnceRows {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let next = |rows: Self| async move { Ok(rows.next().await?.map(|batch| (batch, rows))) };
-        let batches = futures::stream::try_unfold(self.clone(), next);
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), batches))
-    }
-}
-
-impl OnceRows {
-    /// The next small batches put together.
-    async fn next(&self) -> Result<Option<RecordBatch>, DataFusionError> {
-        let (mut held, mut count, mut bytes) = (Vec::new(), 0, 0);
-        let mut rows = self.rows.lock().await;
-        while count < BATCH_ROWS && bytes < self.most {
-            let Some(batch) = rows.next().await else { break };
-            let batch = batch.map_err(|error| DataFusionError::External(Box::new(error)))?;
-            count += batch.num_rows();
-            bytes += batch.get_array_memory_size();
-            held.push(batch);
-        }
-        drop(rows);
-        if count == 0 { Ok(None) } else { Ok(Some(concat_batches(&self.schema, &held)?)) }
-    }
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl KeyColumns {
 }
 
 /// A row image in a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Row {
     #[default]
     Null,
@@ -116,23 +116,21 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn judge(&self) -> Result<Facts, Reject> {
-        let op = match self.op {
-            Some("t") => return Err(Reject::SourceTruncated),
-            op => op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?,
-        };
+        let op = self.op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?;
         // Updates have a row before only where the source keeps it.
         let (image, forbidden) = match op {
-            Op::Create | Op::Read => (self.after, self.before),
-            Op::Update => (self.after, Row::Null),
-            Op::Delete => (self.before, self.after),
+            Op::Create | Op::Read => (Some(self.after), self.before),
+            Op::Update => (Some(self.after), Row::Null),
+            Op::Delete => (Some(self.before), self.after),
+            Op::Truncate => (None, self.before.max(self.after)),
         };
         if forbidden != Row::Null {
             return Err(Reject::UnexpectedRow);
         }
         match image {
-            Row::Null => return Err(Reject::MissingRow),
-            Row::WithoutKey => return Err(Reject::MissingKey),
-            Row::WithKey => {}
+            Some(Row::Null) => return Err(Reject::MissingRow),
+            Some(Row::WithoutKey) => return Err(Reject::MissingKey),
+            Some(Row::WithKey) | None => {}
         }
         Ok(Facts { op, order_key: self.source.order_key()?, source_ts: self.source.commit_time()? })
     }

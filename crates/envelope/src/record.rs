@@ -51,10 +51,8 @@ pub enum Reject {
     BadTime,
     /// The value is longer, or holds more items, than the bounds allow.
     TooLarge,
-    /// `op` is none of c, u, d, r.
+    /// `op` is none of c, u, d, r, t.
     UnknownOp,
-    /// `op` is t: the source table was emptied at once, and no row says which keys it held.
-    SourceTruncated,
     /// `op` says that there is a row image and there is none.
     MissingRow,
     /// `op` says that there is no such row image and there is one.
@@ -91,7 +89,6 @@ impl Reject {
             Self::BadTime => "bad_time",
             Self::TooLarge => "too_large",
             Self::UnknownOp => "unknown_op",
-            Self::SourceTruncated => "source_truncated",
             Self::MissingRow => "missing_row",
             Self::UnexpectedRow => "unexpected_row",
             Self::MissingKey => "missing_key",
@@ -120,10 +117,7 @@ impl Reject {
             Self::BadDecimal => "a decimal has more digits than its type",
             Self::BadTime => "a date or a time lies outside the years 1 to 9999",
             Self::TooLarge => "the value is longer, or holds more items, than the bounds allow",
-            Self::UnknownOp => "op is none of c, u, d, r",
-            Self::SourceTruncated => {
-                "the source table was truncated, which closes no key here: delete its rows instead"
-            }
+            Self::UnknownOp => "op is none of c, u, d, r, t",
             Self::MissingRow => "op says that there is a row image and there is none",
             Self::UnexpectedRow => "op says that there is no such row image and there is one",
             Self::MissingKey => "a key column is missing or null in the row image",

@@ -1,7 +1,7 @@
 //! The identity of changes in record batches: (key, op, order key) as bytes that can be compared.
 
-use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{cast, kernels::zip::zip};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::compute::{cast, kernels::zip::zip, nullif};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
@@ -21,7 +21,7 @@ pub fn identities(op: &ArrayRef, order_key: &ArrayRef, keys: &[ArrayRef]) -> Res
     Ok(rows.iter().map(|row| row.as_ref().into()).collect())
 }
 
-/// The key columns of envelopes: from `after`, and from `before` where the row is a delete.
+/// The key columns of envelopes: from `after`, and from `before` where the row is a delete; NULL of a truncation.
 pub fn envelope_keys(
     op: &ArrayRef,
     before: &ArrayRef,
@@ -31,8 +31,8 @@ pub fn envelope_keys(
     let op = cast(op, &DataType::Utf8)?;
     let deletes = op.as_string::<i32>().iter().map(|op| Some(op == Some("d"))).collect();
     let child = |image: &ArrayRef, name: &str| {
-        let child = image.as_struct_opt().and_then(|image| image.column_by_name(name)).cloned();
-        child.ok_or_else(|| ArrowError::SchemaError(format!("the row image has no key column `{name}`")))
+        let missing = || ArrowError::SchemaError(format!("the row image has no key column `{name}`"));
+        image_column(image, name)?.ok_or_else(missing)
     };
     let key = |name: &&str| {
         let new = child(after, name)?;
@@ -44,6 +44,14 @@ pub fn envelope_keys(
         zip(&deletes, &old, &new)
     };
     names.iter().map(key).collect()
+}
+
+/// A column of row images, NULL where there is no image: what stands beneath is no value. None without the column.
+pub fn image_column(image: &ArrayRef, name: &str) -> Result<Option<ArrayRef>, ArrowError> {
+    let Some(image) = image.as_struct_opt() else { return Ok(None) };
+    let Some(child) = image.column_by_name(name) else { return Ok(None) };
+    let Some(nulls) = image.nulls() else { return Ok(Some(child.clone())) };
+    nullif(child, &BooleanArray::new(!nulls.inner(), None)).map(Some)
 }
 
 /// Lower-case hexadecimal; sorts as the bytes do.

@@ -142,7 +142,7 @@ fn change(table: &Table, schema_id: u32, op: Op, id: i64, order: u32, at: i64) -
     let event = Event {
         op,
         before: matches!(op, Op::Update | Op::Delete).then_some(&row),
-        after: (op != Op::Delete).then_some(&row),
+        after: (!matches!(op, Op::Delete | Op::Truncate)).then_some(&row),
         position: SqlServerPosition {
             commit_lsn: Lsn::new(1, order, 1),
             change_lsn: Some(Lsn::new(1, order, 2)),
@@ -212,6 +212,21 @@ async fn every_record_is_accounted_for_once_over_restarts_and_batch_sizes() {
         assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (1, 1), (1, 2)]);
         assert_eq!(offsets(&lake, Zone::Deadletter).await, [(1, 3), (1, 4)]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_truncation_lands_without_a_row_and_once_per_hour() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    topic.push(0, change(&table, 2, Op::Truncate, 0, 2, 0));
+    assert_eq!(landing(&lake, &topic, 10).await.counts.landed, 2);
+    // Again, beside another one.
+    topic.push(1, change(&table, 2, Op::Truncate, 0, 2, 0));
+    topic.push(1, change(&table, 2, Op::Truncate, 0, 3, 0));
+    let again = landing(&lake, &topic, 10).await.counts;
+    assert_eq!((again.landed, again.repeated, again.dead_lettered), (1, 1, 0));
+    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (1, 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

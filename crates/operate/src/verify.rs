@@ -2,19 +2,23 @@
 //! proof that both are what the lake holds.
 //!
 //! Landing forgets: rows that its retention deleted cannot be replayed. Staging's rows of that time are counted
-//! as out of reach, and curated is built from the staging that is there, which is kept for good.
+//! as out of reach, and curated is built from the staging that is there, which is kept for good. The delete that a
+//! truncation made for a key is compared by its identity alone: its row image is what was known when it was made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
+use weir_core::change::Op;
 use weir_core::diagnosis::Diagnosed;
+use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
 use weir_curated::layout::load_key;
 use weir_lake::Lake;
 use weir_project::Project;
 use weir_staging::Stager;
 use weir_staging::run::reader;
+use weir_staging::truncation::order_keys;
 
 use crate::error::OperateError;
 use crate::reconcile::tally::{Fingerprint, fingerprint};
@@ -172,12 +176,26 @@ async fn compare(
         Ok(())
     };
 
+    let truncations: HashSet<Value> = match &found {
+        Some(table) if zone == Zone::Staging => {
+            order_keys(table).map(|at| Value::Bytes(at.as_bytes().into())).collect()
+        }
+        _ => HashSet::new(),
+    };
+    let [op, order_key] = ["_op", "_order_key"].map(|name| columns.iter().position(|column| *column == name));
+    let by_truncation = |values: &Row| {
+        let value = |at: Option<usize>| at.and_then(|at| values.get(at));
+        value(op) == Some(&Value::Text(Op::Delete.letter().to_owned()))
+            && value(order_key).is_some_and(|order_key| truncations.contains(order_key))
+    };
+    let content = |values: &Row| if by_truncation(values) { 0 } else { fingerprint(values) };
+
     let mut replayed: HashMap<Fingerprint, Replayed> = HashMap::new();
     scan(replay, zone, name, &columns, |batch| {
         for index in 0..batch.num_rows() {
             let values = row(batch.columns(), index)?;
             let name = fingerprint(by.iter().map(|i| &values[*i]));
-            replayed.insert(name, Replayed { content: fingerprint(&values), seen: 0 });
+            replayed.insert(name, Replayed { content: content(&values), seen: 0 });
             line.expected += 1;
         }
         Ok(())
@@ -188,7 +206,7 @@ async fn compare(
         for index in 0..batch.num_rows() {
             let values = row(batch.columns(), index)?;
             let known = replayed.get_mut(&fingerprint(by.iter().map(|i| &values[*i])));
-            let same = known.as_ref().is_some_and(|known| known.content == fingerprint(&values));
+            let same = known.as_ref().is_some_and(|known| known.content == content(&values));
             if let Some(known) = known {
                 known.seen += 1;
                 if known.seen > 1 {
@@ -196,7 +214,9 @@ async fn compare(
                     note(batch, index)?;
                 }
             }
-            if !same && times.is_some_and(|times| times.value(index) <= reach) {
+            // The rows that a truncation ended are older than itself.
+            let older = reach > i64::MIN && by_truncation(&values);
+            if !same && (older || times.is_some_and(|times| times.value(index) <= reach)) {
                 line.out_of_reach += 1;
                 continue;
             }

@@ -355,7 +355,7 @@ impl Diagnose for SourceError {
             ),
             Self::EventShape { .. } => diagnosis(
                 "W2033",
-                "inserts and snapshot rows have only `after`, updates have `after` and may have `before`, deletes have only `before`",
+                "inserts and snapshot rows have only `after`, updates have `after` and may have `before`, deletes have only `before`, truncations have neither",
                 "give the row images that the operation needs",
                 Retry::Never,
             ),

@@ -18,7 +18,7 @@ pub struct SourceRecord {
     pub table: usize,
     /// Partition of the table's topic: [`partition_of`] the key.
     pub partition: i32,
-    /// Values of the key columns, in key order.
+    /// Values of the key columns, in key order; none of a truncation, whose record has no key.
     pub key: Row,
     /// What the record holds.
     pub payload: Payload,

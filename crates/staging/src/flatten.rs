@@ -8,7 +8,7 @@ use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use weir_core::column::Column;
-use weir_lake::arrow_type;
+use weir_lake::{arrow_type, image_column};
 
 use crate::unavailable;
 
@@ -51,14 +51,7 @@ pub fn flatten(batch: &RecordBatch, columns: &[Column]) -> Result<Flat, ArrowErr
     let op = cast(column(batch, "op")?, &DataType::Utf8)?;
     let deletes: BooleanArray = op.as_string::<i32>().iter().map(|op| Some(op == Some("d"))).collect();
     let (before, after) = (batch.column_by_name("before"), batch.column_by_name("after"));
-    let image = |image: Option<&ArrayRef>, name: &str| -> Result<Option<ArrayRef>, ArrowError> {
-        let Some(image) = image.and_then(|image| image.as_struct_opt()) else { return Ok(None) };
-        let Some(child) = image.column_by_name(name) else { return Ok(None) };
-        // What stands beneath a NULL image is no value.
-        let Some(nulls) = image.nulls() else { return Ok(Some(child.clone())) };
-        let is_null = BooleanArray::new(!nulls.inner(), None);
-        arrow::compute::nullif(child, &is_null).map(Some)
-    };
+    let image = |image: Option<&ArrayRef>, name: &str| image.map_or(Ok(None), |image| image_column(image, name));
     let flat = |wanted: &Column| {
         let (old, new) = (image(before, wanted.name.as_str())?, image(after, wanted.name.as_str())?);
         match (old, new) {
@@ -70,16 +63,21 @@ pub fn flatten(batch: &RecordBatch, columns: &[Column]) -> Result<Flat, ArrowErr
         }
     };
     let columns = columns.iter().map(flat).collect::<Result<Vec<_>, _>>()?;
-    let weir = weir_fields();
-    let own = |field: &Field| {
-        if field.name() == "_op" { Ok(op.clone()) } else { cast(column(batch, field.name())?, field.data_type()) }
-    };
-    let weir = weir.iter().map(own).collect::<Result<Vec<_>, _>>()?;
-    Ok(Flat { columns, weir, deletes })
+    Ok(Flat { columns, weir: weir_columns(batch)?, deletes })
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
-    batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("landing rows lack `{name}`")))
+/// Weir's columns of landing rows, as [`weir_fields`] names and types them.
+pub(crate) fn weir_columns(batch: &RecordBatch) -> Result<Vec<ArrayRef>, ArrowError> {
+    let own = |field: &Field| {
+        let name = if field.name() == "_op" { "op" } else { field.name() };
+        cast(column(batch, name)?, field.data_type())
+    };
+    weir_fields().iter().map(own).collect()
+}
+
+/// A column that rows must have.
+pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
+    batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("rows lack `{name}`")))
 }
 
 /// A batch of typed columns, Weir's columns and what is missing.

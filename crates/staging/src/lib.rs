@@ -6,7 +6,7 @@
 //! Never: drops a row uncounted, changes a value beyond its type, reads landing rows twice.
 //!
 //! Read first: [`run`] (the steps and the commits), then [`flatten`], [`typed`] and [`rules`] (the
-//! decisions, pure), then [`metrics`].
+//! decisions, pure), then [`truncation`] and [`metrics`].
 //!
 //! **Which rule names a row.** A row that breaks several rules is one quarantine row. First comes `type`
 //! (a value that does not fit its contract column, by column), then `key` (a NULL in the key), then the
@@ -22,6 +22,7 @@ mod quarantine;
 mod reference;
 pub mod rules;
 pub mod run;
+pub mod truncation;
 pub mod typed;
 pub mod unavailable;
 mod value;

@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 use weir_project::Table;
 
 use crate::rules::{Reason, Verdict};
+use crate::truncation::Truncations;
 use crate::value::value_at;
 
 /// The rows of one step, decided.
@@ -19,6 +20,10 @@ pub(crate) struct Decided {
     pub(crate) raw: Vec<ArrayRef>,
     pub(crate) repeats: Vec<bool>,
     pub(crate) verdict: Verdict,
+    /// Truncations that staging did not know.
+    pub(crate) truncations: Truncations,
+    /// Deliveries of truncations that it did.
+    pub(crate) truncated_again: u64,
 }
 
 /// The staging columns as far as they fit, then what was wrong.

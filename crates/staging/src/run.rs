@@ -21,7 +21,7 @@ use crate::quarantine::{self, Decided};
 use crate::reference::{self, References};
 use crate::rules::{self, Facts, judge};
 use crate::unavailable::Missing;
-use crate::{metrics, model, typed};
+use crate::{metrics, model, truncation, typed};
 
 /// The key under which a commit's info holds [`StagingCounts`].
 pub const INFO: &str = "weir.staging";
@@ -133,23 +133,24 @@ async fn grow(table: &weir_project::Table, main: &mut Table, schema: &Schema) ->
     Ok(())
 }
 
-struct Step<'a> {
-    table: &'a weir_project::Table,
+/// What a table's steps work with.
+pub(crate) struct Step<'a> {
+    pub(crate) table: &'a weir_project::Table,
     settings: &'a Staging,
-    lake: &'a Lake,
+    pub(crate) lake: &'a Lake,
     references: &'a mut References,
-    main: Table,
+    pub(crate) main: Table,
     quarantine: Option<Table>,
     staged: Staged,
 }
 
 impl Step<'_> {
-    fn failed(&self) -> impl Fn(LakeError) -> StagingError + use<> {
+    pub(crate) fn failed(&self) -> impl Fn(LakeError) -> StagingError + use<> {
         let table = self.table.name.clone();
         move |source| StagingError::Lake { table: table.clone(), source }
     }
 
-    fn rows(&self) -> impl Fn(ArrowError) -> StagingError + use<> {
+    pub(crate) fn rows(&self) -> impl Fn(ArrowError) -> StagingError + use<> {
         let table = self.table.name.clone();
         move |source| StagingError::Rows { table: table.clone(), source }
     }
@@ -192,25 +193,30 @@ impl Step<'_> {
         };
         let good = rows(&|row| !decided.repeats[row] && decided.verdict.reasons[row].is_none());
         let bad = rows(&|row| decided.verdict.reasons[row].is_some());
+        let deletes = self.close(&decided.batch, &good, &decided.truncations).await?;
         let counts = StagingCounts {
             read: files.iter().map(|file| file.rows).sum(),
             staged: good.len() as u64,
             quarantined: bad.len() as u64,
-            repeated: decided.repeats.iter().filter(|repeat| **repeat).count() as u64,
+            repeated: decided.repeats.iter().filter(|repeat| **repeat).count() as u64 + decided.truncated_again,
+            truncations: decided.truncations.len() as u64,
+            closed: deletes.iter().map(|file| file.rows).sum(),
         };
         if !counts.balance() {
-            let accounted = counts.staged + counts.quarantined + counts.repeated;
-            return Err(StagingError::Unbalanced { table: self.table.name.clone(), read: counts.read, accounted });
+            let (table, accounted) = (self.table.name.clone(), counts.accounted());
+            return Err(StagingError::Unbalanced { table, read: counts.read, accounted });
         }
         let at = hours(&decided.batch).map_err(self.rows())?;
         let new = hour_files(&decided.batch, &at, good).map_err(self.rows())?;
-        let add = self.main.write_files(new).await.map_err(self.failed())?;
+        let mut add = self.main.write_files(new).await.map_err(self.failed())?;
+        add.extend(deletes);
         failpoint::hit("staging.files_written");
-        let positions = vec![(reader(landing), up_to)];
+        let mut positions = vec![(reader(landing), up_to)];
         if !bad.is_empty() {
             self.commit_quarantine(&decided, bad, &positions).await?;
             failpoint::hit("staging.quarantine_committed");
         }
+        positions.extend(decided.truncations.iter().map(|(order_key, it)| truncation::position(order_key, it)));
         let rules = rule_counts(self.table, &decided.verdict);
         let mut info = Map::new();
         info.insert(INFO.to_owned(), json!(counts));
@@ -237,6 +243,10 @@ impl Step<'_> {
             None => RecordBatch::new_empty(landing.schema().clone()),
         };
         drop(batches);
+        let (landed, truncated) = truncation::take_out(landed).map_err(self.rows())?;
+        let delivered = truncated.len();
+        let truncations = truncation::new_ones(&self.main, truncated);
+        let truncated_again = (delivered - truncations.len()) as u64;
         let Flat { columns: mut raw, weir, deletes } = flatten(&landed, &self.table.columns).map_err(self.rows())?;
         let rows = landed.num_rows();
         drop(landed);
@@ -260,7 +270,7 @@ impl Step<'_> {
             broken: &broken,
         };
         let verdict = judge(&facts);
-        Ok(Decided { batch, raw, repeats, verdict })
+        Ok(Decided { batch, raw, repeats, verdict, truncations, truncated_again })
     }
 
     /// Columns in the contract's types, and the rows that do not fit them, by column.
@@ -288,7 +298,7 @@ impl Step<'_> {
     }
 
     /// Which rows are deliveries of a change that is in this step already, in staging or in quarantine.
-    async fn repeats(&self, batch: &RecordBatch) -> Result<Vec<bool>, StagingError> {
+    pub(crate) async fn repeats(&self, batch: &RecordBatch) -> Result<Vec<bool>, StagingError> {
         let ids = self.identities(batch, "_op", "_order_key")?;
         let mut seen = HashSet::with_capacity(ids.len());
         let mut repeats: Vec<bool> = ids.iter().map(|id| !seen.insert(&**id)).collect();

@@ -21,10 +21,12 @@ use weir_testkit::fault::Faulty;
 use crate::value::value_at;
 use crate::{Staged, Stager, StagingError, metrics};
 
+mod truncations;
+
 const HOUR: i64 = 3_600_000_000;
 
 /// A change as it lands: op, order key, commit time, then the row image.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Event {
     op: &'static str,
     order: u8,
@@ -83,7 +85,7 @@ fn landing_rows(events: &[Event]) -> RecordBatch {
     let text = |text: &'static str| -> ArrayRef { Arc::new(StringArray::from(vec![text; events.len()])) };
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("before", image(events, |event| event.op == "d")),
-        ("after", image(events, |event| event.op != "d")),
+        ("after", image(events, |event| !["d", "t"].contains(&event.op))),
         ("op", Arc::new(events.iter().map(|event| Some(event.op)).collect::<StringArray>())),
         ("_order_key", Arc::new(BinaryArray::from_iter_values(events.iter().map(|event| [event.order])))),
         ("_source_ts", Arc::new(at())),

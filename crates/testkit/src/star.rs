@@ -141,7 +141,7 @@ fn measure(measures: &[MeasureColumn], column: &ModelColumn) -> Option<Measure> 
 /// What a model makes of its source's changes.
 fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> History {
     let History { mut keys, mut deliveries } = History::default();
-    for change in changes {
+    for change in &with_truncations(changes) {
         let projected = project(model, change);
         // A row that the model leaves out is a row that the model does not have any more.
         let op = if projected.is_some() { change.op } else { Op::Delete };
@@ -171,6 +171,29 @@ fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> Histor
         }
     }
     History { keys, deliveries }
+}
+
+/// Each truncation as deletes at its place, of every key that had a row before it.
+fn with_truncations(changes: &[Change]) -> Vec<Change> {
+    let (truncations, mut all): (Vec<Change>, Vec<Change>) =
+        changes.iter().cloned().partition(|change| change.op == Op::Truncate);
+    let rows: Vec<Change> = all.iter().filter(|change| change.op != Op::Delete).cloned().collect();
+    for truncation in truncations {
+        let mut last: BTreeMap<&Row, &Change> = BTreeMap::new();
+        for change in rows.iter().filter(|change| change.order_key < truncation.order_key) {
+            let newest = last.entry(&change.key).or_insert(change);
+            if newest.place() < change.place() {
+                *newest = change;
+            }
+        }
+        all.extend(last.into_iter().map(|(key, newest)| Change {
+            key: key.clone(),
+            op: Op::Delete,
+            row: newest.row.clone(),
+            ..truncation.clone()
+        }));
+    }
+    all
 }
 
 /// The row of a change that the model's WHERE leaves out: asked for again as a delete, which it amounts to.
@@ -507,6 +530,9 @@ mod tests {
             change("dim_customer", 1, Op::Create, 10, vec![Value::Int(1), text("Ann"), text("UK")]),
             change("dim_customer", 2, Op::Update, 20, vec![Value::Int(1), text("Anne"), text("FR")]),
             change("dim_customer", 3, Op::Delete, 30, vec![Value::Int(1), Value::Null, Value::Null]),
+            // Back, and gone with the whole table.
+            change("dim_customer", 8, Op::Create, 40, vec![Value::Int(1), text("Anna"), text("FR")]),
+            Change { key: vec![], row: None, ..change("dim_customer", 9, Op::Truncate, 50, vec![Value::Null]) },
         ];
         let orders = vec![
             change("fact_order", 4, Op::Create, 15, vec![Value::Int(100), Value::Int(1)]),
@@ -534,8 +560,9 @@ mod tests {
         let none = Value::Null;
         let mut wanted = vec![
             member(&customer, -1, vec![none.clone(), none.clone(), none.clone()], false),
-            version(key(1, 0), "Anne", "UK", 10, 20),
-            version(key(1, 20), "Anne", "FR", 20, 30),
+            version(key(1, 0), "Anna", "UK", 10, 20),
+            version(key(1, 20), "Anna", "FR", 20, 30),
+            version(key(1, 40), "Anna", "FR", 40, 50),
             member(&customer, key(2, 0), vec![Value::Int(2), none.clone(), none], true),
         ];
         wanted.sort();

@@ -32,7 +32,7 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
             json!("staging"),
             json!(table),
             json!(counts.read),
-            json!(counts.staged),
+            json!(counts.staged + counts.closed),
             json!(counts.repeated),
             json!(counts.quarantined),
             json!(null),

@@ -1,5 +1,6 @@
 //! Damaged messages: each kind has its reject, one never costs its neighbours, and no mutation gets past the walk.
 
+use arrow::array::{Array, AsArray};
 use proptest::prelude::*;
 
 use super::agreement::row_agrees;
@@ -132,7 +133,8 @@ fn each_kind_of_damage_has_its_reject() {
         (image(&block).bytes(), Reject::BadLength),
         (image(&endless).bytes(), Reject::TooLarge),
         (image(&lowest).bytes(), Reject::TooLarge),
-        (Message { op: "t", ..good() }.bytes(), Reject::SourceTruncated),
+        (Message { op: "t", ..good() }.bytes(), Reject::UnexpectedRow),
+        (Message { op: "t", before: ROW.to_vec(), after: vec![0], ..good() }.bytes(), Reject::UnexpectedRow),
         (Message { op: "m", ..good() }.bytes(), Reject::UnknownOp),
         (Message { op: "d", ..good() }.bytes(), Reject::UnexpectedRow),
         (Message { after: vec![0], ..good() }.bytes(), Reject::MissingRow),
@@ -149,6 +151,24 @@ fn each_kind_of_damage_has_its_reject() {
     }
     assert_eq!(decoded.rejects.len(), cases.len());
     assert!(decoded.rows.is_empty());
+}
+
+#[test]
+fn a_truncation_is_an_event_without_any_row() {
+    let truncation = Message { op: "t", after: vec![0], ..Message::good() }.bytes();
+    let decoded = decode(&mut decoder(), &["id"], &[Message::good().bytes(), truncation.clone()]);
+    assert_eq!(decoded.rejects, []);
+    let column = |name: &str| decoded.rows[0].batch.column_by_name(name).unwrap().clone();
+    assert_eq!(column("op").as_string::<i32>().value(1), "t");
+    assert!(column("before").is_null(1) && column("after").is_null(1));
+    assert_eq!(column("_order_key").as_binary::<i32>().value(0), column("_order_key").as_binary::<i32>().value(1));
+
+    let mut schemas = Schemas::default();
+    schemas.add(7, SCHEMA).unwrap();
+    let mut json = Vec::new();
+    schemas.cdc_json(&truncation, &mut json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["op"], &json["before"], &json["after"]), (&"t".into(), &().into(), &().into()));
 }
 
 #[test]

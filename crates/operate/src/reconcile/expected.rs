@@ -1,7 +1,7 @@
 //! What the stream holds, from the ledger or from the topics themselves: distinct changes, repeats,
 //! tombstones, records that cannot be read, and the last state of every key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use weir_core::change::{Change, Op};
 use weir_core::ledger::{LedgerRecord, RecordKind};
@@ -24,8 +24,10 @@ pub struct ExpectedTable {
     pub unreadable: Vec<(i32, i64)>,
     /// Every distinct change: its identity, and its row (none where the stream does not know it).
     pub changes: HashMap<Fingerprint, Option<Fingerprint>>,
+    /// Places of the table's truncations.
+    pub truncations: BTreeSet<OrderKey>,
     /// Per key: place of its newest change, and its row; none when that was a delete.
-    pub last: HashMap<Fingerprint, (OrderKey, u8, Option<Fingerprint>)>,
+    last: HashMap<Fingerprint, (OrderKey, u8, Option<Fingerprint>)>,
 }
 
 /// What the stream holds, per table.
@@ -55,6 +57,9 @@ impl ExpectedTable {
 
     /// Notes a change; false if it was known.
     fn observe(&mut self, change: &Change) -> bool {
+        if change.op == Op::Truncate {
+            return self.truncations.insert(change.order_key.clone());
+        }
         let identity = identity(&change.key, change.op, &change.order_key);
         let row = change.row.as_ref().map(fingerprint);
         if self.changes.insert(identity, row).is_some() {
@@ -67,6 +72,13 @@ impl ExpectedTable {
             *newest = (order, rank, state);
         }
         true
+    }
+
+    /// Every key that lives, and its row: its newest change is no delete and before no truncation.
+    pub fn living(&self) -> impl Iterator<Item = (Fingerprint, Fingerprint)> {
+        let newest = self.truncations.last();
+        let lives = move |order_key: &OrderKey| newest.is_none_or(|newest| order_key >= newest);
+        self.last.iter().filter_map(move |(key, (order, _, row))| lives(order).then_some((*key, (*row)?)))
     }
 }
 
@@ -100,7 +112,28 @@ mod tests {
             table.add(&record);
         }
         assert_eq!(table.changes.len(), 3);
-        assert!(table.last.values().all(|(_, _, row)| row.is_none()));
+        assert_eq!(table.living().count(), 0);
+    }
+
+    #[test]
+    fn a_truncation_ends_the_keys_before_it_whenever_it_comes() {
+        let truncation = |offset, commit| {
+            let mut record = record(offset, Op::Truncate, commit, 0);
+            if let RecordKind::Change(change) = &mut record.kind {
+                (change.key, change.row) = (Vec::new(), None);
+            }
+            record
+        };
+        let create = || record(0, Op::Create, 3, 10);
+        for (records, living, repeats) in [
+            (vec![create(), truncation(1, 5)], 0, 0),
+            (vec![truncation(0, 5), truncation(1, 5), create()], 0, 1),
+            (vec![truncation(0, 2), create()], 1, 0),
+        ] {
+            let mut table = ExpectedTable::default();
+            records.iter().for_each(|record| table.add(record));
+            assert_eq!((table.living().count(), table.repeats, table.changes.len()), (living, repeats, 1));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The last state of every key among the changes that staging took: what curated must show.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use weir_core::change::Op;
 use weir_core::diagnosis::Diagnosed;
@@ -21,7 +21,7 @@ use super::zones::each_change;
 #[derive(Debug, Clone)]
 pub struct LastState {
     place: (OrderKey, u8),
-    /// Whether the newest change is a delete.
+    /// Whether the newest change is a delete, or a truncation came after it.
     pub deleted: bool,
     row_place: Option<(OrderKey, u8)>,
     /// The newest row.
@@ -36,15 +36,20 @@ pub async fn last_states(project: &Project, lake: &Lake, witness: &dyn Witness) 
     let mut quarantine: HashMap<TableName, HashSet<Fingerprint>> = HashMap::new();
     for table in &project.tables {
         let names = quarantine.entry(table.name.clone()).or_default();
-        each_change(lake, Zone::Quarantine, table, |name| {
+        each_change(lake, Zone::Quarantine, table, |name, _, _| {
             names.insert(name);
         })
         .await?;
     }
     let mut states: LastStates = project.tables.iter().map(|table| (table.name.clone(), HashMap::new())).collect();
+    let mut truncated: BTreeMap<TableName, BTreeSet<OrderKey>> = BTreeMap::new();
     witness.each(&mut |record| {
         let (RecordKind::Change(change) | RecordKind::Repeat(change)) = record.kind else { return };
         let Some(keys) = states.get_mut(&record.table) else { return };
+        if change.op == Op::Truncate {
+            truncated.entry(record.table).or_default().insert(change.order_key);
+            return;
+        }
         let name = identity(&change.key, change.op, &change.order_key);
         if quarantine.get(&record.table).is_some_and(|names| names.contains(&name)) {
             return;
@@ -70,5 +75,10 @@ pub async fn last_states(project: &Project, lake: &Lake, witness: &dyn Witness) 
             }
         }
     })?;
+    for (table, truncations) in &truncated {
+        let before = |place: &OrderKey| truncations.last().is_some_and(|newest| place < newest);
+        let keys = states.get_mut(table).into_iter().flat_map(HashMap::values_mut);
+        keys.for_each(|state| state.deleted |= before(&state.place.0));
+    }
     Ok(states)
 }

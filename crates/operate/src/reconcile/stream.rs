@@ -8,6 +8,7 @@ use weir_core::change::{Change, Op};
 use weir_core::diagnosis::Diagnosed;
 use weir_core::ledger::{LedgerRecord, RecordKind};
 use weir_core::order_key::OrderKey;
+use weir_core::value::Row;
 use weir_envelope::{Bounds, Decoder, RawRecord, Reject};
 use weir_project::{Project, Table};
 use weir_stream::{Batch, Consumer, Start, StreamError};
@@ -105,15 +106,16 @@ impl StreamWitness<'_> {
                 let op = Op::from_letter(letter)
                     .ok_or_else(|| unreadable("the stream", &table.topic, format!("`{letter}` is no operation")))?;
                 let image = if op == Op::Delete { before.as_struct() } else { after.as_struct() };
-                let values = image_row(&table.columns, image, row)
-                    .map_err(|message| unreadable("the stream", &table.topic, message))?;
+                let values = (op != Op::Truncate).then(|| image_row(&table.columns, image, row)).transpose();
+                let values = values.map_err(|message| unreadable("the stream", &table.topic, message))?;
+                let key = |values: &Row| table.key_indexes().into_iter().map(|i| values[i].clone()).collect();
                 kinds[*record] = Some(RecordKind::Change(Change {
                     table: table.name.clone(),
-                    key: table.key_indexes().into_iter().map(|i| values[i].clone()).collect(),
+                    key: values.as_ref().map(key).unwrap_or_default(),
                     op,
                     order_key: OrderKey::from_stored(order_keys.as_binary::<i32>().value(row)),
                     source_ts: times.as_primitive::<TimestampMicrosecondType>().value(row),
-                    row: Some(values),
+                    row: values,
                 }));
             }
         }

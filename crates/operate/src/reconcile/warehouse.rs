@@ -37,11 +37,8 @@ pub async fn analytics(warehouse: &Warehouse, lake: &Lake, model: &Model) -> Res
 /// Every key that lives at the source has its last row in the mirror, and no other key has one.
 pub fn mirror(warehouse: &Warehouse, table: &Table, expected: &ExpectedTable) -> Result<ZoneLine, Diagnosed> {
     let mut tally = Tally::default();
-    #[allow(clippy::iter_over_hash_type, reason = "a set is filled: the order does not show")]
-    for (key, (_, _, row)) in &expected.last {
-        if let Some(row) = row {
-            tally.expect(*key, Some(*row));
-        }
+    for (key, row) in expected.living() {
+        tally.expect(key, Some(row));
     }
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let key = table.key_indexes();

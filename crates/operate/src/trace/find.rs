@@ -1,11 +1,13 @@
 //! Rows of one key in the zones, with the file and the place in it that each stands at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use weir_core::change::Op;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::value::Value;
 use weir_core::zone::{Hour, Zone};
+use weir_curated::layout::ORDER_KEY;
 use weir_envelope::values::{row_at, value_at};
 use weir_lake::{DataFile, Lake, Partition, Table};
 
@@ -100,6 +102,13 @@ impl Zones<'_> {
         self.locate(&table, &files, None, |batch| rows_with(batch, key)).await
     }
 
+    /// Order keys of the truncations of the key's table that staging knows.
+    pub async fn truncations(&self, key: &Key<'_>) -> Result<HashSet<Vec<u8>>, Diagnosed> {
+        let staging = self.lake.table(Zone::Staging, key.table.name.as_str()).await?;
+        let known = staging.iter().flat_map(weir_staging::truncation::order_keys);
+        Ok(known.map(|order_key| order_key.as_bytes().to_vec()).collect())
+    }
+
     /// The landing rows of these (order key, commit time), and the key's rows that staging has not taken yet.
     pub async fn landed(&mut self, key: &Key<'_>, known: &[(Vec<u8>, i64)]) -> Result<Vec<Located>, Diagnosed> {
         let name = key.table.name.as_str();
@@ -109,7 +118,8 @@ impl Zones<'_> {
         let files = in_hours_or_since(&table, known, taken).await?;
         let mut columns = table.column_names();
         columns.retain(|name| !["source", "ts_ms"].contains(name));
-        self.locate(&table, &files, Some(&columns), |batch| landed_with(batch, key)).await
+        let known: HashSet<&[u8]> = known.iter().map(|(order_key, _)| order_key.as_slice()).collect();
+        self.locate(&table, &files, Some(&columns), |batch| landed_with(batch, key, &known)).await
     }
 }
 
@@ -158,14 +168,19 @@ fn rows_with(batch: &RecordBatch, key: &Key<'_>) -> Vec<usize> {
     (0..batch.num_rows()).filter(|row| same(*row)).collect()
 }
 
-/// Landing rows with this key: in `after`, and in `before` for a delete.
-fn landed_with(batch: &RecordBatch, key: &Key<'_>) -> Vec<usize> {
+/// Landing rows with this key: in `after`, and in `before` for a delete; and the truncations at these order keys,
+/// whose rows have no key.
+fn landed_with(batch: &RecordBatch, key: &Key<'_>, known: &HashSet<&[u8]>) -> Vec<usize> {
     let image = |name: &str| batch.column_by_name(name).and_then(|image| image.as_struct_opt());
     let (before, after) = (image("before"), image("after"));
     let ops = batch.column_by_name("op");
+    let order_keys = batch.column_by_name(ORDER_KEY).and_then(|keys| keys.as_binary_opt::<i32>());
     let columns: Vec<_> = key.table.key.iter().filter_map(|name| key.table.column(name.as_str()).cloned()).collect();
     let same = |row: usize| {
         let op = ops.and_then(|ops| value_at(ops.as_ref(), row));
+        if op == Some(Value::Text(Op::Truncate.letter().to_owned())) {
+            return order_keys.is_some_and(|order_keys| known.contains(order_keys.value(row)));
+        }
         let image = if op == Some(Value::Text("d".to_owned())) { before } else { after };
         let found = image.filter(|image| image.is_valid(row)).and_then(|image| row_at(image, &columns, row).ok());
         found.flatten().is_some_and(|found| found == key.source_values())

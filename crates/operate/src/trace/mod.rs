@@ -132,6 +132,7 @@ impl Trace<'_> {
         known.sort();
         known.dedup();
         let mut landed = self.zones.landed(key, &known).await?;
+        let truncations = self.zones.truncations(key).await?;
 
         let mut sorted: Vec<((Vec<u8>, u8), Change)> = Vec::new();
         for (rows, state) in [(staged, "staged"), (quarantined, "quarantined")] {
@@ -140,6 +141,9 @@ impl Trace<'_> {
                 change.rules = self.verdicts(key.table, &row, state == "quarantined").await?;
                 let same = |other: &Located| is_record(other, &change);
                 change.landing = landed.iter().position(same).map(|at| landed.remove(at).spot);
+                if truncations.contains(&row.bytes(ORDER_KEY)) {
+                    change.effects.push("the table was truncated".to_owned());
+                }
                 let spot = Some(row.spot.clone());
                 if state == "staged" {
                     change.staging = spot

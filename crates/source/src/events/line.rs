@@ -84,12 +84,13 @@ pub(super) fn read(text: &[u8], at: At<'_>, tables: &[Table]) -> Result<EventLin
         SourceError::EventTable { path: path(), line: at.line, table: line.table.clone(), known }
     })?;
     let shape = |problem| SourceError::EventShape { path: path(), line: at.line, op: line.op.clone(), problem };
-    let op = Op::from_letter(&line.op).ok_or_else(|| shape("is none of c, u, d, r"))?;
+    let op = Op::from_letter(&line.op).ok_or_else(|| shape("is none of c, u, d, r, t"))?;
     match (op, &line.before, &line.after) {
         (Op::Create | Op::Read, Some(_), _) => return Err(shape("must not have `before`")),
         (Op::Create | Op::Read | Op::Update, _, None) => return Err(shape("needs `after`")),
         (Op::Delete, None, _) => return Err(shape("needs `before`")),
         (Op::Delete, _, Some(_)) => return Err(shape("must not have `after`")),
+        (Op::Truncate, Some(_), _) | (Op::Truncate, _, Some(_)) => return Err(shape("must not have a row")),
         _ => {}
     }
     let time = value::time(&line.time).map_err(|problem| SourceError::BadValue {

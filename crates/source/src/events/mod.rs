@@ -2,9 +2,10 @@
 //!
 //! `{"table": "shipment", "op": "c", "before": null, "after": {..}, "time": "2024-01-02T03:04:05.678Z"}`
 //!
-//! - `op` is `c`, `u`, `d` or `r` (a row of a snapshot). Inserts and snapshot rows have only `after`, deletes
-//!   only `before`; updates have `after` and may have `before`. An update whose `before` has another key
-//!   becomes a delete and a create at one position, as a connector sends it. A delete is followed by a tombstone.
+//! - `op` is `c`, `u`, `d`, `r` (a row of a snapshot) or `t` (the table was truncated). Inserts and snapshot rows
+//!   have only `after`, deletes only `before`; updates have `after` and may have `before`; a truncation has neither.
+//!   An update whose `before` has another key becomes a delete and a create at one position, as a connector sends
+//!   it. A delete is followed by a tombstone.
 //! - Row images name the contract's columns; one that allows NULL may be left out. Values: JSON numbers for
 //!   integers and floats, `true`/`false` for bit, strings for the rest ([`value`]).
 //! - Line n is transaction n of the log. Empty lines count and are skipped.
@@ -157,6 +158,9 @@ impl Replayed<'_> {
         let new_key = line.after.as_ref().map(key_of);
         let moved = line.op == Op::Update && old_key.is_some() && old_key != new_key;
         let mut records = Vec::with_capacity(3);
+        if line.op == Op::Truncate {
+            records.push((Vec::new(), Payload::Change(event(Op::Truncate, None, None))));
+        }
         if moved || line.op == Op::Delete {
             let key = old_key.unwrap_or_default();
             records.push((key.clone(), Payload::Change(event(Op::Delete, line.before.clone(), None))));
@@ -164,7 +168,7 @@ impl Replayed<'_> {
         }
         if moved {
             records.push((new_key.unwrap_or_default(), Payload::Change(event(Op::Create, None, line.after.clone()))));
-        } else if line.op != Op::Delete {
+        } else if line.after.is_some() {
             let change = event(line.op, line.before.clone(), line.after.clone());
             records.push((new_key.unwrap_or_default(), Payload::Change(change)));
         }

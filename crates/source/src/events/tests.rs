@@ -34,16 +34,18 @@ fn lines_become_changes_with_positions_of_their_line_numbers() {
     let update = r#"{"table":"shipment","op":"u","before":{"depot":"N","number":1,"weight":"1.5"},"after":{"depot":"N","number":1},"time":"2024-01-01T01:00:00Z"}"#;
     let moved = r#"{"table":"shipment","op":"u","before":{"depot":"N","number":1},"after":{"depot":"S","number":1},"time":"2024-01-01T02:00:00Z"}"#;
     let delete = r#"{"table":"shipment","op":"d","before":{"depot":"S","number":1},"after":null,"time":"2024-01-01T03:00:00+01:00"}"#;
-    let source = Source::Events(open(&format!("{INSERT}\n\n{update}\n{moved}\n{delete}")).unwrap());
+    let truncation = r#"{"table":"shipment","op":"t","time":"2024-01-01T04:00:00Z"}"#;
+    let source = Source::Events(open(&format!("{INSERT}\n\n{update}\n{moved}\n{delete}\n{truncation}")).unwrap());
     let tables = tables();
     let told: Vec<_> = source
         .ledger(&tables, 2)
         .map(|record| match record.unwrap().kind {
+            RecordKind::Change(change) if change.key.is_empty() => format!("{} {:?}", change.op, change.row),
             RecordKind::Change(change) => format!("{} {}{}", change.op, change.key[0], change.key[1]),
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(told, ["c N1", "u N1", "d N1", "Tombstone", "c S1", "d S1", "Tombstone"]);
+    assert_eq!(told, ["c N1", "u N1", "d N1", "Tombstone", "c S1", "d S1", "Tombstone", "t None"]);
     let positions: Vec<_> = source
         .records(2)
         .filter_map(|record| match record.unwrap().payload {
@@ -72,7 +74,11 @@ fn a_bad_line_is_refused_by_number_before_anything_is_given() {
         ),
         (
             r#"{"table":"depot","op":"x","after":{},"time":"2024-01-01T00:00:00Z"}"#,
-            "an event with op `x` is none of c, u, d, r",
+            "an event with op `x` is none of c, u, d, r, t",
+        ),
+        (
+            r#"{"table":"depot","op":"t","before":{"depot":"N"},"time":"2024-01-01T00:00:00Z"}"#,
+            "an event with op `t` must not have a row",
         ),
         (
             r#"{"table":"depot","op":"d","after":{"depot":"N"},"time":"2024-01-01T00:00:00Z"}"#,

@@ -11,7 +11,8 @@ use crate::record::{Event, Payload, SourceRecord};
 /// Key and value of a message; the bytes live in the encoding's buffers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Message<'a> {
-    pub key: &'a [u8],
+    /// None for a truncation.
+    pub key: Option<&'a [u8]>,
     /// None for a tombstone.
     pub value: Option<&'a [u8]>,
 }
@@ -37,11 +38,14 @@ impl Encoding {
     }
 
     pub fn encode(&mut self, record: &SourceRecord) -> Result<Message<'_>, SourceError> {
-        for (at, value) in self.key_indexes.iter().zip(&record.key) {
-            self.key_row[*at].clone_from(value);
+        let has_key = !record.key.is_empty();
+        if has_key {
+            for (at, value) in self.key_indexes.iter().zip(&record.key) {
+                self.key_row[*at].clone_from(value);
+            }
+            self.key.clear();
+            self.encoder.key(&self.key_row, &mut self.key)?;
         }
-        self.key.clear();
-        self.encoder.key(&self.key_row, &mut self.key)?;
         let has_value = match &record.payload {
             Payload::Change(event) | Payload::Repeat(event) => {
                 self.event(event)?;
@@ -54,7 +58,7 @@ impl Encoding {
                 true
             }
         };
-        Ok(Message { key: &self.key, value: has_value.then_some(&self.value) })
+        Ok(Message { key: has_key.then_some(&self.key), value: has_value.then_some(&self.value) })
     }
 
     fn event(&mut self, event: &Event) -> Result<(), SourceError> {

@@ -65,7 +65,7 @@ impl Sink for Stream {
     }
 
     fn send(&mut self, table: &Table, partition: i32, message: Message<'_>) -> Result<(), SourceError> {
-        Ok(self.producer.send(&table.topic, partition, Some(message.key), message.value, &[])?)
+        Ok(self.producer.send(&table.topic, partition, message.key, message.value, &[])?)
     }
 
     fn flush(&mut self) -> Result<(), SourceError> {

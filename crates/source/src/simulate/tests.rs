@@ -123,6 +123,7 @@ fn seen(records: &[SourceRecord]) -> Seen {
                 }
             }
             Op::Create | Op::Delete => {}
+            Op::Truncate => panic!("a truncation that no switch explains: {event:?}"),
         }
         existed.insert(key.clone());
         let row = event.after.as_ref().or(event.before.as_ref()).unwrap();
@@ -239,6 +240,7 @@ fn assert_a_database_could_have_done_this(ledger: &[LedgerRecord], records: &[So
                 assert_eq!(event.after, None);
                 assert_eq!(rows.remove(&key), event.before, "delete of a row that is not there");
             }
+            Op::Truncate => rows.retain(|(table, _), _| *table != key.0),
         }
     }
     assert_eq!(changes(ledger).len(), images.len());

@@ -3,7 +3,8 @@
 //! A step takes what the view holds behind the stored positions, keeps per key the change with the highest
 //! (order key, op rank), drops those not above the key's place so far, applies the rest to the mirror, and moves
 //! the positions: rows and positions in one transaction. Run twice, the second time changes nothing. A key's
-//! place outlives its row, so a late change of a deleted key brings nothing back.
+//! place outlives its row, so a late change of a deleted key brings nothing back. The newest truncation of the table
+//! is kept in the place of all places before it, to the same end.
 
 use weir_core::change::Op;
 use weir_core::column::ColumnType;
@@ -40,6 +41,10 @@ CREATE TABLE IF NOT EXISTS staging.stream_errors (
     kafka_offset BIGINT NOT NULL,
     seen_at TIMESTAMP NOT NULL
 ) DISTSTYLE EVEN;
+CREATE TABLE IF NOT EXISTS staging.stream_truncation (
+    view_name VARCHAR(127) NOT NULL,
+    _order_key VARCHAR(128) NOT NULL
+) DISTSTYLE ALL;
 "
     )
 }
@@ -167,7 +172,20 @@ WHERE v.kafka_offset > COALESCE(p.kafka_offset, -1);
 INSERT INTO staging.stream_errors (view_name, kafka_partition, kafka_offset, seen_at)
 SELECT '{view_name}', s.kafka_partition, s.kafka_offset, GETDATE()
 FROM {stream} AS s
-WHERE NOT s.tombstone AND (s.data IS NULL OR {no_key});
+WHERE NOT s.tombstone AND (s.data IS NULL OR (s.data.op::varchar(1) <> '{truncate}' AND ({no_key})));
+-- the newest truncation of the table ends every row whose place lies before it, and stands for these places
+MERGE INTO staging.stream_truncation USING (
+    SELECT '{view_name}' AS view_name, MAX(s.data.order_key::varchar(128)) AS order_key
+    FROM {stream} AS s
+    WHERE s.data.op::varchar(1) = '{truncate}'
+    HAVING COUNT(*) > 0
+) AS t ON stream_truncation.view_name = t.view_name
+WHEN MATCHED THEN UPDATE SET _order_key = GREATEST(stream_truncation._order_key, t.order_key)
+WHEN NOT MATCHED THEN INSERT (view_name, _order_key) VALUES (t.view_name, t.order_key);
+DELETE FROM {mirror_q} USING {position_q}, staging.stream_truncation
+WHERE {on_place} AND stream_truncation.view_name = '{view_name}' AND {position}._order_key < stream_truncation._order_key;
+DELETE FROM {position_q} USING staging.stream_truncation
+WHERE stream_truncation.view_name = '{view_name}' AND {position}._order_key < stream_truncation._order_key;
 -- per key the change with the highest place
 DELETE FROM {latest_q};
 INSERT INTO {latest_q} ({columns}, _op, _order_key, _op_rank)
@@ -183,7 +201,9 @@ FROM (
     ) AS c
 ) AS w
 WHERE w.nth = 1;
--- only what lies above the key's place so far, deleted keys included
+-- only what lies above the newest truncation and above the key's place so far, deleted keys included
+DELETE FROM {latest_q} USING staging.stream_truncation
+WHERE stream_truncation.view_name = '{view_name}' AND {latest}._order_key < stream_truncation._order_key;
 DELETE FROM {latest_q} USING {position_q}
 WHERE {on_position} AND ({position}._order_key > {latest}._order_key
     OR ({position}._order_key = {latest}._order_key AND {position}._op_rank >= {latest}._op_rank));
@@ -227,6 +247,8 @@ COMMIT;
         key_aliases = key_aliases.join(", "),
         ranks = ranks.join(" "),
         update = Op::Update.rank(),
+        truncate = Op::Truncate.letter(),
+        on_place = on(name, &position),
         on_position = on(&position, &latest),
         on_mirror = on(name, &latest),
         set_place = set(&place),

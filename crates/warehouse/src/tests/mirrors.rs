@@ -136,6 +136,13 @@ fn change(id: u8, op: Op, place: u32, price: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A truncation, as the decode function writes it.
+fn truncation(place: u32) -> Vec<u8> {
+    let place = format!("{place:08x}");
+    format!(r#"{{"op":"t","order_key":"{place}","source_ts":"2024-01-01 00:00:00","before":null,"after":null}}"#)
+        .into_bytes()
+}
+
 fn advance(mirrors: &mut Mirrors) {
     mirrors.advance(&AtomicBool::new(false)).unwrap();
 }
@@ -182,6 +189,32 @@ fn a_mirror_holds_the_source_s_last_state() {
     advance(&mut mirrors);
     assert_eq!(rows(&mut session, STATE), ["p1|1.500", "p2|5.000", "p3|99999999.999"]);
     assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM staging.product_position"), ["3"]);
+}
+
+#[test]
+fn a_truncation_empties_a_mirror_and_nothing_from_before_it_comes_back() {
+    let topics = Topics::default();
+    let fixture = Fixture::with(options(&topics));
+    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    for (id, place) in [(1, 1), (2, 2), (3, 9)] {
+        topics.send(TOPIC, 0, Some(change(id, Op::Create, place, "1")));
+    }
+    advance(&mut mirrors);
+    topics.send(TOPIC, 1, Some(truncation(5)));
+    topics.send(TOPIC, 0, Some(change(4, Op::Create, 4, "4")));
+    advance(&mut mirrors);
+    let mut session = fixture.session();
+    assert_eq!(rows(&mut session, STATE), ["p3|1.000"]);
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM staging.stream_errors"), ["0"]);
+    // An older truncation, and late changes from before the newest one.
+    topics.send(TOPIC, 0, Some(truncation(3)));
+    topics.send(TOPIC, 0, Some(change(1, Op::Update, 4, "7")));
+    topics.send(TOPIC, 0, Some(change(2, Op::Create, 6, "6")));
+    advance(&mut mirrors);
+    assert_eq!(rows(&mut session, STATE), ["p2|6.000", "p3|1.000"]);
+    assert_eq!(rows(&mut session, "SELECT COUNT(*) FROM staging.product_position"), ["2"]);
+    let newest = "SELECT view_name, _order_key FROM staging.stream_truncation";
+    assert_eq!(rows(&mut session, newest), ["product_cdc_mv|00000005"]);
 }
 
 #[test]
@@ -280,22 +313,32 @@ proptest! {
 
     #[test]
     fn any_order_and_any_cut_of_the_changes_gives_the_last_state(
-        changes in proptest::collection::vec((0u8..4, 0u32..12, 0u8..4, 0u32..1000, 0i32..2), 1..40),
+        changes in proptest::collection::vec((0u8..4, 0u32..12, 0u8..9, 0u32..1000, 0i32..2), 1..40),
         cuts in proptest::collection::vec(1usize..8, 12),
     ) {
-        let op = |n: u8| [Op::Delete, Op::Read, Op::Create, Op::Update][usize::from(n)];
+        let op = |n: u8| match n {
+            8 => Op::Truncate,
+            n => [Op::Delete, Op::Read, Op::Create, Op::Update][usize::from(n % 4)],
+        };
+        let record = |id: u8, n: u8, place: u32, price: u32| match op(n) {
+            Op::Truncate => truncation(place),
+            op => change(id, op, place, &price.to_string()),
+        };
         // Equal places of one key are one change: only the first is kept.
         let mut seen = std::collections::BTreeSet::new();
-        let changes: Vec<_> = changes.into_iter().filter(|(id, place, o, ..)| seen.insert((*id, *place, *o))).collect();
+        let changes: Vec<_> =
+            changes.into_iter().filter(|(id, place, o, ..)| seen.insert((*id, *place, op(*o)))).collect();
+        let truncated = changes.iter().filter(|change| op(change.2) == Op::Truncate).map(|change| change.1).max();
         let mut last: BTreeMap<u8, (u32, u8, u32)> = BTreeMap::new();
-        for (id, place, o, price, _) in &changes {
+        for (id, place, o, price, _) in changes.iter().filter(|change| op(change.2) != Op::Truncate) {
             let entry = (*place, op(*o).rank(), *price);
             let held = last.entry(*id).or_insert(entry);
             if (entry.0, entry.1) > (held.0, held.1) {
                 *held = entry;
             }
         }
-        let expected: Vec<String> = last.iter().filter(|(_, (_, rank, _))| *rank > 0)
+        let expected: Vec<String> = last.iter()
+            .filter(|(_, (place, rank, _))| *rank > 0 && Some(*place) >= truncated)
             .map(|(id, (.., price))| format!("p{id}|{price}.000")).collect();
 
         let topics = Topics::default();
@@ -305,13 +348,13 @@ proptest! {
         for cut in cuts {
             let (now, later) = rest.split_at(cut.min(rest.len()));
             for (id, place, o, price, partition) in now {
-                topics.send(TOPIC, *partition, Some(change(*id, op(*o), *place, &price.to_string())));
+                topics.send(TOPIC, *partition, Some(record(*id, *o, *place, *price)));
             }
             rest = later;
             advance(&mut mirrors);
         }
         for (id, place, o, price, partition) in rest.iter().chain(&changes) {
-            topics.send(TOPIC, *partition, Some(change(*id, op(*o), *place, &price.to_string())));
+            topics.send(TOPIC, *partition, Some(record(*id, *o, *place, *price)));
         }
         advance(&mut mirrors);
         prop_assert_eq!(rows(&mut fixture.session(), STATE), expected);
