@@ -20,6 +20,8 @@ use weir_stream::{Batch, Record, Start, StreamError};
 
 use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land};
 
+mod letters;
+
 const HOUR: i64 = 3_600_000_000;
 
 fn column(name: &str, kind: &str, nullable: bool) -> Column {
