@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
 mod aggregate;
+mod dlq;
 mod docs;
 mod errors;
 mod infra;

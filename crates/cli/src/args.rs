@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use weir_core::name::ModelName;
+use weir_core::name::{ModelName, TableName};
+use weir_operate::letters::LetterId;
 
 use crate::help;
 
@@ -71,6 +72,9 @@ pub enum Command {
     Topic(Topic),
     /// Moves the stream into the landing zone
     Stream(Stream),
+    /// Shows records that could not be decoded, sends them again, marks them as done with
+    #[command(subcommand)]
+    Dlq(Dlq),
     /// Builds staging, curated and the warehouse from what is new
     Build(Build),
     /// Says what a build would do, why, and how much it would read
@@ -79,6 +83,8 @@ pub enum Command {
     Serve(Serve),
     /// Runs SQL on the warehouse
     Sql(Sql),
+    /// Says how the path stands: what waits, what came, how fresh each zone is
+    Status(Status),
     /// Compares the stream with every zone, by key and hash
     Reconcile,
     /// Runs the models' unit tests, offline
@@ -202,6 +208,90 @@ pub struct Stream {
     /// Stops when it has caught up with the stream
     #[arg(long)]
     pub once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Dlq {
+    /// Counts dead letters by table and reason; shows nothing of what the records hold
+    Ls {
+        /// Of this table only
+        #[arg(long, value_name = "TABLE")]
+        table: Option<TableName>,
+        /// Lists every letter with its id
+        #[arg(long)]
+        each: bool,
+    },
+    /// Shows one letter with key, value and headers, which may be personal data
+    Show {
+        /// Its table
+        table: TableName,
+        /// Its id: TOPIC_ID/PARTITION/OFFSET
+        id: LetterId,
+    },
+    /// Sends the letters that decode by now to their topic again; each lands once
+    Replay {
+        #[command(flatten)]
+        letters: Letters,
+        /// Who does it; stands with the letters
+        #[arg(long, value_name = "NAME", env = "USER")]
+        by: String,
+    },
+    /// Marks letters as done with; deletes nothing
+    Discard {
+        #[command(flatten)]
+        letters: Letters,
+        /// Why; stands with the letters
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        because: String,
+        /// Who does it; stands with the letters
+        #[arg(long, value_name = "NAME", env = "USER")]
+        by: String,
+    },
+}
+
+/// Some dead letters of a table.
+#[derive(Debug, Args)]
+pub struct Letters {
+    /// Their table
+    pub table: TableName,
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// Which of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Ids: TOPIC_ID/PARTITION/OFFSET
+    #[arg(value_name = "ID")]
+    pub ids: Vec<LetterId>,
+    /// The open letters of one reason, e.g. `unknown_schema`
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// All open letters
+    #[arg(long)]
+    pub open: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// What is shown. All of it when left out, as tables; of other forms `tables`
+    #[arg(value_enum)]
+    pub part: Option<StatusPart>,
+    /// Sums of what was committed within this time
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime_duration)]
+    pub within: std::time::Duration,
+}
+
+/// A part of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusPart {
+    /// What landing did, per table.
+    Tables,
+    /// Offsets and lag, per partition.
+    Partitions,
+    /// How fresh staging, curated and the warehouse are.
+    Zones,
 }
 
 #[derive(Debug, Args)]

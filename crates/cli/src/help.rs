@@ -8,6 +8,7 @@ pub const TEMPLATE: &str = "\
 The whole path
   demo        Run the whole way in one process, offline     weir demo --rows 100000
   up          Run all services until Ctrl-C                 weir up --build-every 10s
+  status      Say what waits and how fresh each zone is     weir status --within 1h
   reconcile   Compare the stream with every zone            weir reconcile
   table       List published builds, vacuum old versions    weir table builds
   check       Check the curated tables' invariants          weir check
@@ -23,6 +24,7 @@ Stream
   topic       List topics, offsets and retention            weir topic ls
 Landing
   stream      Move the stream into the landing zone         weir stream --once
+  dlq         Dead letters: list, show, replay, discard     weir dlq ls
 Staging, curated
   plan        Say what a build would do, and why            weir plan --select +dim_customer+
   build       Build the zones from what is new              weir build --upto curated

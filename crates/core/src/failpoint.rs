@@ -17,6 +17,7 @@ pub const NAMES: &[&str] = &[
     "landing.files_written",
     "landing.deadletters_committed",
     "landing.committed",
+    "dlq.sent",
     "staging.files_written",
     "staging.quarantine_committed",
     "staging.committed",

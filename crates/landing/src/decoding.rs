@@ -1,7 +1,8 @@
 //! Decoding a micro-batch: fetches the schemas that its records name, then decodes. Runs on a blocking thread.
 
 use arrow::array::RecordBatch;
-use weir_envelope::{Decoder, Reject};
+use weir_core::name::TableName;
+use weir_envelope::{Decoder, RawRecord, Reject};
 use weir_stream::StreamError;
 
 use crate::batch::{self, Polled};
@@ -32,22 +33,7 @@ impl<S: Schemas> Decoding<S> {
         now: i64,
     ) -> Result<Decoded, LandingError> {
         let raw = polled.raw();
-        for id in self.decoder.schema_ids_needed(&raw) {
-            match self.schemas.schema(id) {
-                Ok(text) => {
-                    if let Err(error) = self.decoder.add_schema(id, &text) {
-                        tracing::warn!(id, %error, "records of this schema go to the dead letters");
-                        self.decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
-                    }
-                }
-                // Rejected as unknown for now; asked again in the next micro-batch.
-                Err(StreamError::UnknownSchema { .. }) => {}
-                Err(source) => {
-                    let source = Box::new(source);
-                    return Err(LandingError::Stream { table: table.name.clone(), source });
-                }
-            }
-        }
+        learn(&mut self.decoder, &self.schemas, &table.name, &raw)?;
         let decoded = self.decoder.decode(table, &raw);
         let rows = |source| LandingError::Rows { table: table.name.clone(), source };
         let with_origin = |part| batch::with_origin(part, polled, &table.topic, now);
@@ -59,4 +45,27 @@ impl<S: Schemas> Decoding<S> {
         let tombstones = decoded.tombstones.len() as u64;
         Ok(Decoded { parts, rejects: decoded.rejects, tombstones, letters })
     }
+}
+
+/// Fetches the schemas that these records name and the decoder does not know.
+pub(crate) fn learn(
+    decoder: &mut Decoder,
+    schemas: &impl Schemas,
+    table: &TableName,
+    raw: &[RawRecord<'_>],
+) -> Result<(), LandingError> {
+    for id in decoder.schema_ids_needed(raw) {
+        match schemas.schema(id) {
+            Ok(text) => {
+                if let Err(error) = decoder.add_schema(id, &text) {
+                    tracing::warn!(id, %error, "records of this schema go to the dead letters");
+                    decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
+                }
+            }
+            // Rejected as unknown for now; asked again in the next micro-batch.
+            Err(StreamError::UnknownSchema { .. }) => {}
+            Err(source) => return Err(LandingError::Stream { table: table.clone(), source: Box::new(source) }),
+        }
+    }
+    Ok(())
 }

@@ -99,6 +99,14 @@ pub enum LandingError {
         /// Records landed, dead-lettered, repeated and tombstones.
         accounted: u64,
     },
+    /// A dead letter was named that is not there.
+    #[error("`{table}` has no dead letter `{id}`")]
+    UnknownLetter {
+        /// The table.
+        table: TableName,
+        /// What was asked for.
+        id: String,
+    },
     /// A worker's thread died.
     #[error("the worker of `{table}` ended unexpectedly")]
     Worker {
@@ -149,6 +157,12 @@ impl Diagnose for LandingError {
                 "a defect in Weir; nothing of the batch was committed",
                 "report it with the message; the table is as it was",
                 Retry::Never,
+            ),
+            Self::UnknownLetter { .. } => (
+                "W4020",
+                "the id is misspelled, or belongs to another table or to a topic that was made anew",
+                "take an id from `weir dlq ls --each`",
+                Retry::AfterUsage,
             ),
             Self::Worker { .. } => (
                 "W4007",

@@ -6,7 +6,8 @@
 //! Never: changes a value, drops an event, or asks the broker where it stopped.
 //!
 //! Read first: [`worker`] (the loop and the commits), then [`start`] (where reading begins, and when it
-//! may not), then [`batch`] (what becomes of the records), then [`deadletter`].
+//! may not), then [`batch`] (what becomes of the records), then [`deadletter`]; what an operator does about dead
+//! letters is in [`letters`] and [`mod@replay`].
 
 pub mod batch;
 pub mod deadletter;
@@ -14,6 +15,9 @@ mod decoding;
 mod error;
 mod feed;
 mod gather;
+pub mod handled;
+pub mod letters;
+pub mod replay;
 pub mod start;
 pub mod worker;
 

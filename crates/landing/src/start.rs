@@ -15,6 +15,11 @@ pub fn reader(topic_id: &str, partition: i32) -> String {
 /// What all readers' names begin with.
 pub const READERS: &str = "weir:";
 
+/// The topic id in a reader's name; none if it is not a topic's reader.
+pub fn topic_id(reader: &str) -> Option<&str> {
+    reader.strip_prefix(READERS)?.rsplit_once(':').map(|(id, _)| id)
+}
+
 /// What the brokers say of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
@@ -61,15 +66,11 @@ fn refuse_another_topic(
     topic_id: &str,
     landed: &BTreeMap<String, i64>,
 ) -> Result<(), LandingError> {
-    let id_of = |reader: &String| {
-        let rest = reader.strip_prefix(READERS)?;
-        rest.rsplit_once(':').map(|(id, _)| id.to_owned())
-    };
-    match landed.keys().filter_map(id_of).find(|id| id != topic_id) {
+    match landed.keys().filter_map(|reader| self::topic_id(reader)).find(|id| *id != topic_id) {
         Some(other) => Err(LandingError::TopicRecreated {
             table: table.clone(),
             topic: topic.to_owned(),
-            landed: other,
+            landed: other.to_owned(),
             found: topic_id.to_owned(),
         }),
         None => Ok(()),

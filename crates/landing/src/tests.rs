@@ -21,6 +21,7 @@ use weir_stream::{Batch, Record, Start, StreamError};
 use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land};
 
 mod bucket;
+mod letters;
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -218,7 +218,7 @@ impl<'a> Worker<'a> {
         let ranges = polled.ranges(&self.table.topic)?;
         let last = |(partition, range): (&i32, &(i64, i64))| (reader(&self.topic_id, *partition), range.1);
         let positions: Vec<(String, i64)> = ranges.iter().map(last).collect();
-        let received = polled.len() as u64;
+        let (received, bytes, began) = (polled.len() as u64, polled.bytes(), Instant::now());
         let decoded = self.decode(decoding, polled, ingested_at).await?;
         failpoint::hit("landing.decoded");
 
@@ -249,7 +249,10 @@ impl<'a> Worker<'a> {
             failpoint::hit("landing.deadletters_committed");
         }
         let mut info = Map::new();
-        info.insert(INFO.to_owned(), self.info(counts, late, &ranges));
+        let mut said = self.info(counts, late, &ranges);
+        said["bytes"] = json!(bytes);
+        said["milliseconds"] = json!(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        info.insert(INFO.to_owned(), said);
         self.landed.files += files.len() as u64;
         let commit = Commit { add: files, positions, schema: Some(schema), info, ..Commit::default() };
         let version = main.commit(commit).await.map_err(self.failed())?;

@@ -1,5 +1,6 @@
 //! What goes wrong between the stages.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use weir_core::diagnosis::{Code, Diagnose, Diagnosis, Retry};
@@ -49,6 +50,14 @@ pub enum OperateError {
     Port {
         /// The port.
         port: u16,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The address of `metrics.listen` cannot be listened on.
+    #[error("cannot listen on {address}, which `metrics.listen` names")]
+    Address {
+        /// The address.
+        address: SocketAddr,
         /// The system's error.
         source: std::io::Error,
     },
@@ -182,6 +191,12 @@ impl Diagnose for OperateError {
                 "another program listens there, perhaps another `weir`",
                 "name another port with `--port`",
                 Retry::AfterUsage,
+            ),
+            Self::Address { .. } => (
+                "W9008",
+                "another program listens there, or the address is none of this machine's",
+                "set `metrics.listen` to another address or port",
+                Retry::AfterConfiguration,
             ),
             Self::Behind { .. } => {
                 ("W9401", "records landed since the last build", "run `weir build`, then compare again", Retry::Later)

@@ -5,12 +5,13 @@
 //! every zone and the warehouse with the stream.
 //! Never: a stage's own work; it calls the stages and hands on what they say.
 //!
-//! Read first: [`site`] (what runs where), then [`run`] (the stages), then [`reconcile`].
+//! Read first: [`site`] (what runs where), then [`run`] (the stages), then [`reconcile`]; [`mod@status`] says how it stands.
 
 pub mod counts;
 pub mod demo;
 mod error;
 pub mod infrastructure;
+pub mod letters;
 pub mod lineage;
 pub mod plan;
 pub mod progress;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod running;
 pub mod services;
 pub mod site;
+pub mod status;
 pub mod trace;
 pub mod up;
 pub mod verify;

@@ -6,7 +6,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 pub use weir_curated::{Builds, Reason, TablePlan};
-use weir_lake::Lake;
+use weir_lake::{Lake, Table};
 use weir_project::{Project, Selection};
 use weir_staging::run::reader;
 
@@ -40,10 +40,7 @@ pub async fn plan(project: &Project, lake: &Lake, selection: &Selection) -> Resu
         let (mut rows, mut commits) = (0, 0);
         if let Some(landing) = lake.table(Zone::Landing, name).await? {
             let staged = lake.table(Zone::Staging, name).await?;
-            let after = staged.and_then(|staged| staged.position(&reader(&landing))).unwrap_or(-1);
-            let added = landing.files_added(after, landing.version()).await?;
-            rows = added.iter().map(|(_, file)| file.rows).sum();
-            commits = added.iter().map(|(version, _)| version).collect::<std::collections::BTreeSet<_>>().len() as u64;
+            (rows, commits) = unstaged(&landing, staged.as_ref()).await?;
         }
         let selected = selection.has_table(&table.name);
         staging.push(StagingPlan { table: table.name.clone(), selected, rows, commits });
@@ -52,4 +49,13 @@ pub async fn plan(project: &Project, lake: &Lake, selection: &Selection) -> Resu
         staging.iter().filter(|plan| plan.selected).map(|plan| (plan.table.clone(), plan.rows)).collect();
     let curated = weir_curated::plan(project, lake, selection, &landed).await?;
     Ok(BuildPlan { staging, curated })
+}
+
+/// Landing rows that staging has not read, and in how many commits.
+pub(crate) async fn unstaged(landing: &Table, staged: Option<&Table>) -> Result<(u64, u64), Diagnosed> {
+    let after = staged.and_then(|staged| staged.position(&reader(landing))).unwrap_or(-1);
+    let added = landing.files_added(after, landing.version()).await?;
+    let rows = added.iter().map(|(_, file)| file.rows).sum();
+    let commits = added.iter().map(|(version, _)| version).collect::<std::collections::BTreeSet<_>>().len() as u64;
+    Ok((rows, commits))
 }

@@ -1,5 +1,6 @@
 //! The same services and stages for long: landing always, builds and refreshes on a schedule, the wire.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::error::OperateError;
 use crate::running::{Announced, Running};
 use crate::services::Services;
 use crate::site::Site;
+use crate::status::serve::Server;
 use crate::{run, warehouse};
 
 /// How `up` works.
@@ -28,17 +30,18 @@ pub struct Pace {
 }
 
 /// Runs until `stop`: then what was received is landed, the step under way is ended, and all is closed.
-/// `ready` hears where the parts listen. An error in landing or in a build ends everything.
+/// `ready` hears where the parts and the metrics listen. An error in landing or in a build ends everything.
 pub async fn up(
     site: &Site,
     listener: TcpListener,
     pace: Pace,
     stop: CancellationToken,
-    ready: impl FnOnce(&Running),
+    ready: impl FnOnce(&Running, Option<SocketAddr>),
 ) -> Result<(), Diagnosed> {
     let double = warehouse::open(site)?;
     run::ensure_topics(site).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());
+    let server = Server::bind(&site.project).await?;
     let announced = Announced::write(&site.dir, port, Some(&site.services))?;
     // A client that connects before the first build finds empty tables, not none. Later on each load sees to them: a
     // model may have other columns by now than the table that was loaded.
@@ -55,7 +58,8 @@ pub async fn up(
         stop.clone().cancelled_owned(),
     ));
     let refreshing = tokio::spawn(refresh(site, &double, pace.refresh_every, stop.clone()).await?);
-    ready(&announced.running);
+    ready(&announced.running, server.as_ref().map(|server| server.address));
+    let metrics = server.map(|server| tokio::spawn(server.run(site, Some(double.clone()), stop.clone())));
 
     let ended = stop.clone().drop_guard();
     let landing = async {
@@ -69,6 +73,9 @@ pub async fn up(
     drop(ended);
     // Both end with `stop`; what they could say is logged where it happened.
     let _ = tokio::join!(wire, refreshing);
+    if let Some(metrics) = metrics {
+        let _ = metrics.await;
+    }
     drop(announced);
     landed.and(built)
 }

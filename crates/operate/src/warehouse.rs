@@ -8,7 +8,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_project::{LakeRoot, Project, WarehouseTarget};
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
-use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError};
+use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError, load};
 
 use crate::error::OperateError;
 use crate::running::running;
@@ -64,6 +64,25 @@ pub fn reach(project: &Project, dir: &Path) -> Result<Reached, Diagnosed> {
         None => None,
     };
     served.map(Reached::Served).ok_or_else(|| locked.into())
+}
+
+/// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, or where it is elsewhere.
+pub fn loaded(project: &Project, dir: &Path) -> Result<Option<u64>, Diagnosed> {
+    if embedded(project).is_err() || !dir.join(FILE).exists() {
+        return Ok(None);
+    }
+    match reach(project, dir)? {
+        Reached::Here(warehouse) => Ok(Some(load::last_build(&mut warehouse.session()?)?)),
+        Reached::Served(mut client) => {
+            let mut build = None;
+            client.stream("SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger", &mut |answer| {
+                if let Answer::Row(row) = answer {
+                    build = row.into_iter().next().flatten().and_then(|text| text.parse().ok());
+                }
+            })?;
+            Ok(build)
+        }
+    }
 }
 
 impl Reached {

@@ -1,6 +1,7 @@
 //! From resolved settings to the sections' types: units read, sizes bounded, useless settings refused.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,7 +9,9 @@ use bytesize::ByteSize;
 use crate::error::{Fault, Problem};
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
-use crate::settings::{Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget};
+use crate::settings::{
+    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, Staging, Stream, Warehouse, WarehouseTarget,
+};
 
 /// All sections.
 pub(crate) struct Settings {
@@ -18,6 +21,7 @@ pub(crate) struct Settings {
     pub staging: Staging,
     pub curated: Curated,
     pub warehouse: Warehouse,
+    pub metrics: Metrics,
 }
 
 /// Checks all sections; every problem is reported.
@@ -39,6 +43,7 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
         },
         curated: Curated { buckets: check.buckets() },
         warehouse: check.warehouse(),
+        metrics: Metrics { listen: check.address("metrics.listen") },
     };
     if check.problems.is_empty() { Ok(settings) } else { Err(check.problems) }
 }
@@ -133,6 +138,17 @@ impl Check<'_> {
     fn port(&mut self, path: &str) -> Option<u16> {
         self.setting(path)?;
         Some(self.number(path, 1, 65_535))
+    }
+
+    /// Optional: an IP address and a port; 0 is a port of the system's choice.
+    fn address(&mut self, path: &str) -> Option<SocketAddr> {
+        self.setting(path)?;
+        let text = self.text(path);
+        let read = text.parse().ok();
+        if read.is_none() {
+            self.bad(path, format!("`{text}` is no address"), "write an IP address and a port: `127.0.0.1:9464`");
+        }
+        read
     }
 
     /// A text with readable references and without a password in plain sight.

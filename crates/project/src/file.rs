@@ -37,6 +37,8 @@ pub struct EnvironmentFile {
     pub curated: Option<CuratedFile>,
     /// Where the star schema is served.
     pub warehouse: Option<WarehouseFile>,
+    /// Where metrics and health are served.
+    pub metrics: Option<MetricsFile>,
 }
 
 /// `stream:`
@@ -136,6 +138,16 @@ pub struct WarehouseFile {
     pub iam_role: Option<String>,
     /// How the warehouse proves itself to the brokers; `iam` needs external brokers.
     pub auth: Option<AuthWord>,
+}
+
+/// `metrics:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct MetricsFile {
+    /// Address on which `weir stream` and `weir up` answer `/metrics` and `/healthz` over HTTP, e.g. `127.0.0.1:9464`.
+    /// Nobody is asked who they are. Left out: nothing is served.
+    pub listen: Option<String>,
 }
 
 /// `none` or `iam`.

@@ -72,7 +72,9 @@ pub use resolve::{Origin, ResolvedSetting};
 pub use schema::json_schemas;
 pub use secret::SecretText;
 pub use select::Selection;
-pub use settings::{Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Staging, Stream, Warehouse, WarehouseTarget};
+pub use settings::{
+    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, Staging, Stream, Warehouse, WarehouseTarget,
+};
 pub use table::{Connector, Expectation, Rule, Severity, Table};
 pub use unit_test::{Expected, ExpectedRow, UnitTest};
 

@@ -102,6 +102,7 @@ pub(crate) fn load_with(
             staging: settings.staging,
             curated: settings.curated,
             warehouse: settings.warehouse,
+            metrics: settings.metrics,
             tables: tables.tables,
             models,
             tests,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use weir_core::name::{Identifier, ModelName, TableName};
 
 use crate::model::Model;
-use crate::settings::{Curated, Lake, Landing, Staging, Stream, Warehouse};
+use crate::settings::{Curated, Lake, Landing, Metrics, Staging, Stream, Warehouse};
 use crate::table::Table;
 use crate::unit_test::UnitTest;
 
@@ -33,6 +33,8 @@ pub struct Project {
     pub curated: Curated,
     /// Where the star schema is served.
     pub warehouse: Warehouse,
+    /// Where metrics are served.
+    pub metrics: Metrics,
     /// Source tables, in declared order (files by name, tables as listed in `sources/*.yaml`).
     pub tables: Vec<Table>,
     /// Curated models in build order: dimensions, facts, the date dimension, aggregates.

@@ -1,6 +1,7 @@
 //! The sections of `weir.yaml`, checked: plain values with their units in the type.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -104,6 +105,13 @@ pub struct Warehouse {
     pub iam_role: String,
     /// What `${auth}` stands for in `CREATE EXTERNAL SCHEMA .. FROM KAFKA`.
     pub auth: Auth,
+}
+
+/// `metrics:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where `/metrics` and `/healthz` are served; nowhere if none.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The warehouse that takes the SQL.

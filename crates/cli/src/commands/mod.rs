@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod config;
 mod demo;
+mod dlq;
 mod explain;
 mod lineage;
 mod plan;
@@ -12,6 +13,7 @@ mod replay;
 mod restate;
 mod serve;
 mod sql;
+mod status;
 mod stream;
 mod table;
 mod test;
@@ -40,6 +42,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Config(args) => config::run(&global, &args),
         Command::Replay(args) => replay::run(&global, args).await,
         Command::Topic(args) => topic::run(&global, &args).await,
+        Command::Dlq(args) => dlq::run(&global, args).await,
         Command::Stream(args) => stream::run(&global, &args).await,
         Command::Build(args) => build::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
@@ -50,6 +53,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Table(args) => table::run(&global, &args).await,
         Command::Check => check::run(&global).await,
         Command::Reconcile => reconcile::run(&global).await,
+        Command::Status(args) => status::run(&global, &args).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,
         Command::Trace(args) => trace::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, &args),

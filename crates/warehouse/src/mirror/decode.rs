@@ -22,7 +22,7 @@ pub trait Decode: Send + Sync {
     fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Decodes Confluent frames by the schemas of a registry, each asked for once.
+/// Decodes Confluent frames by the schemas of a registry, each fetched once.
 pub struct RegistryDecode {
     registry: Registry,
     schemas: RwLock<Schemas>,
@@ -35,20 +35,17 @@ impl RegistryDecode {
     }
 
     fn learn(&self, id: u32) -> Result<(), StreamError> {
-        let found = match self.registry.schema(id) {
-            Ok(text) => Some(text),
-            Err(StreamError::UnknownSchema { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            None => schemas.refuse(id, Reject::UnknownSchema(id)),
-            Some(text) => {
+        match self.registry.schema(id) {
+            Ok(text) => {
+                let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
                 if let Err(error) = schemas.add(id, &text) {
                     tracing::warn!(id, error = %error, "a schema is no change event; its records count as errors");
                     schemas.refuse(id, Reject::UnsupportedSchema(id));
                 }
             }
+            // Asked again for the next record: by then it may be registered, and the record sent again.
+            Err(StreamError::UnknownSchema { .. }) => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -1,0 +1,258 @@
+//! What an operator sees of the dead letters: what they are called, which are open, and one of them whole.
+//!
+//! Keys, values and headers may hold personal data: only [`whole`] reads them, and only of one letter.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use futures::StreamExt;
+use serde_json::Value;
+use weir_core::name::TableName;
+use weir_core::zone::Zone;
+use weir_lake::{DataFile, Lake, Table};
+
+use crate::error::LandingError;
+use crate::handled::{Handled, Mark};
+use crate::start::{reader, topic_id};
+
+/// The name of a letter: where its record lies in the stream. Written `<topic id>/<partition>/<offset>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId {
+    /// The topic's id.
+    pub topic_id: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.topic_id, self.partition, self.offset)
+    }
+}
+
+impl FromStr for LetterId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (rest, offset) = text.rsplit_once('/')?;
+            let (topic_id, partition) = rest.rsplit_once('/')?;
+            let id = Self {
+                topic_id: topic_id.to_owned(),
+                partition: partition.parse().ok()?,
+                offset: offset.parse().ok()?,
+            };
+            (!topic_id.is_empty()).then_some(id)
+        };
+        parse().ok_or("write it as TOPIC_ID/PARTITION/OFFSET, as `weir dlq ls --each` does")
+    }
+}
+
+/// A letter without what its record holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Its name.
+    pub id: LetterId,
+    /// The topic.
+    pub topic: String,
+    /// Why it could not be decoded: one of a few words.
+    pub reason: String,
+    /// The record's time, microseconds since 1970 UTC.
+    pub timestamp: Option<i64>,
+    /// When landing met it, microseconds since 1970 UTC.
+    pub ingested_at: i64,
+    /// The schema that it names.
+    pub schema_id: Option<i64>,
+    /// What was done about it; none while it is open.
+    pub mark: Option<Mark>,
+}
+
+/// A letter with what its record holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// The letter.
+    pub letter: Letter,
+    /// The record's key.
+    pub key: Option<Vec<u8>>,
+    /// The record's value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Which letters a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// These, unless they were sent again already.
+    Ids(Vec<LetterId>),
+    /// The open ones of this reason.
+    Reason(String),
+    /// All open ones.
+    Open,
+}
+
+impl Chosen {
+    pub(crate) fn has(&self, letter: &Letter) -> bool {
+        match (self, &letter.mark) {
+            (_, Some(Mark::Replayed { .. })) => false,
+            (Self::Ids(ids), _) => ids.contains(&letter.id),
+            (Self::Reason(reason), None) => letter.reason == *reason,
+            (Self::Open, None) => true,
+            (_, Some(Mark::Discarded { .. })) => false,
+        }
+    }
+}
+
+/// The dead letters of one table, and what was done about them.
+pub struct Letters {
+    name: TableName,
+    table: Table,
+    topic_id: String,
+    /// The landing table's positions. Letters ahead of them are not decided on: landing takes them back when it starts.
+    landed: BTreeMap<String, i64>,
+    handled: Handled,
+}
+
+const PLACE: [&str; 7] = ["topic", "partition", "offset", "timestamp", "reason", "schema_id", "_ingested_at"];
+const CONTENT: [&str; 3] = ["key", "value", "headers"];
+
+impl Letters {
+    /// Opens a table's dead letters; none if there are none.
+    pub async fn open(lake: &Lake, name: &TableName) -> Result<Option<Self>, LandingError> {
+        let failed = |source| LandingError::Lake { table: name.clone(), source };
+        let Some(table) = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)? else { return Ok(None) };
+        // A table is landed from one topic id, and each commit of letters says which.
+        let Some(topic_id) = table.positions().keys().find_map(|reader| topic_id(reader)).map(str::to_owned) else {
+            return Ok(None);
+        };
+        let landed = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;
+        let landed = landed.map(|landed| landed.positions().clone()).unwrap_or_default();
+        let handled = Handled::read(lake, name, &topic_id).await?;
+        Ok(Some(Self { name: name.clone(), table, topic_id, landed, handled }))
+    }
+
+    /// How many letters were sent again.
+    pub fn replayed(&self) -> u64 {
+        self.handled.replayed()
+    }
+
+    /// How many letters nobody has handled.
+    pub fn open_count(&self) -> u64 {
+        self.table.rows().saturating_sub(self.handled.marked())
+    }
+
+    /// Hands over every letter, without content.
+    pub async fn each(&self, mut visit: impl FnMut(Letter)) -> Result<(), LandingError> {
+        self.batches(&PLACE, |batch| {
+            self.in_batch(batch).for_each(|(_, letter)| visit(letter));
+        })
+        .await
+    }
+
+    /// One letter with its content.
+    pub async fn whole(&self, id: &LetterId) -> Result<Whole, LandingError> {
+        let mut found = None;
+        let columns = [&PLACE[..], &CONTENT[..]].concat();
+        self.batches(&columns, |batch| {
+            if let Some((row, letter)) = self.in_batch(batch).find(|(_, letter)| letter.id == *id) {
+                let content = |name: &str| {
+                    let column = batch.column_by_name(name).map(|column| column.as_binary::<i32>());
+                    column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec())
+                };
+                let (key, value) = (content("key"), content("value"));
+                found = Some(Whole { letter, key, value, headers: headers(batch, row) });
+            }
+        })
+        .await?;
+        found.ok_or_else(|| LandingError::UnknownLetter { table: self.name.clone(), id: id.to_string() })
+    }
+
+    /// Refuses ids that name no letter.
+    pub async fn refuse_unknown(&self, chosen: &Chosen) -> Result<(), LandingError> {
+        let Chosen::Ids(ids) = chosen else { return Ok(()) };
+        let mut unknown: Vec<&LetterId> = ids.iter().collect();
+        self.each(|letter| unknown.retain(|id| **id != letter.id)).await?;
+        match unknown.first() {
+            Some(id) => Err(LandingError::UnknownLetter { table: self.name.clone(), id: id.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// All rows with their content, batch by batch.
+    pub(crate) fn content(&self) -> Result<weir_lake::Batches, LandingError> {
+        let files: Vec<DataFile> = self.table.files().cloned().collect();
+        let read = self.table.read(&files, Some(&[&PLACE[..], &CONTENT[..]].concat()));
+        read.map_err(|source| LandingError::Lake { table: self.name.clone(), source })
+    }
+
+    async fn batches(&self, columns: &[&str], mut visit: impl FnMut(&RecordBatch)) -> Result<(), LandingError> {
+        let failed = |source| LandingError::Lake { table: self.name.clone(), source };
+        let files: Vec<DataFile> = self.table.files().cloned().collect();
+        let mut reading = self.table.read(&files, Some(columns)).map_err(failed)?;
+        while let Some(batch) = reading.next().await {
+            visit(&batch.map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    /// The letters in a batch that begins with the columns of [`PLACE`], with their rows.
+    pub(crate) fn in_batch<'a>(&'a self, batch: &'a RecordBatch) -> impl Iterator<Item = (usize, Letter)> + 'a {
+        let decided = |letter: &Letter| {
+            let last = self.landed.get(&reader(&self.topic_id, letter.id.partition));
+            last.is_some_and(|last| letter.id.offset <= *last)
+        };
+        let letters = (0..batch.num_rows()).map(|row| (row, self.letter(batch, row)));
+        letters.filter(move |(_, letter)| decided(letter))
+    }
+
+    fn letter(&self, batch: &RecordBatch, row: usize) -> Letter {
+        let text = |at: usize| batch.column(at).as_string::<i32>().value(row).to_owned();
+        let time = |at: usize| {
+            let column = batch.column(at).as_primitive::<TimestampMicrosecondType>();
+            column.is_valid(row).then(|| column.value(row))
+        };
+        let partition = batch.column(1).as_primitive::<Int32Type>().value(row);
+        let offset = batch.column(2).as_primitive::<Int64Type>().value(row);
+        let ids = batch.column(5).as_primitive::<Int64Type>();
+        Letter {
+            id: LetterId { topic_id: self.topic_id.clone(), partition, offset },
+            topic: text(0),
+            reason: text(4),
+            timestamp: time(3),
+            ingested_at: time(6).unwrap_or_default(),
+            schema_id: ids.is_valid(row).then(|| ids.value(row)),
+            mark: self.handled.mark(partition, offset).cloned(),
+        }
+    }
+}
+
+/// The headers of a row, as [`weir_stream::deadletter::DeadLetter::headers_json`] wrote them.
+pub(crate) fn headers(batch: &RecordBatch, row: usize) -> Vec<(String, Option<Vec<u8>>)> {
+    let text = batch.column_by_name("headers").map_or("", |column| column.as_string::<i32>().value(row));
+    let list: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
+    let header = |header: &Value| {
+        let value = header["value"].as_str().and_then(|hex| hex::decode(hex).ok());
+        Some((header["name"].as_str()?.to_owned(), value))
+    };
+    list.iter().filter_map(header).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_named_by_topic_id_partition_and_offset() {
+        let id: LetterId = "Ab-c_9/3/42".parse().expect("an id");
+        assert_eq!(id, LetterId { topic_id: "Ab-c_9".into(), partition: 3, offset: 42 });
+        assert_eq!(id.to_string(), "Ab-c_9/3/42");
+        for wrong in ["", "3/42", "/3/42", "a/b/1", "a/1/b"] {
+            assert!(wrong.parse::<LetterId>().is_err(), "{wrong}");
+        }
+    }
+}
