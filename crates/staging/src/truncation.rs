@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{cast, filter_record_batch, not, take_record_batch};
@@ -23,7 +23,7 @@ use futures::StreamExt;
 use weir_core::change::Op;
 use weir_core::order_key::OrderKey;
 use weir_core::zone::Hour;
-use weir_lake::{Batches, DataFile, Lake, LakeError, NewFile, Partition, Table, order_key_tags};
+use weir_lake::{Batches, DataFile, LakeError, NewFile, Partition, Table, order_key_tags};
 
 use crate::error::StagingError;
 use crate::flatten;
