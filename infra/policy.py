@@ -55,7 +55,7 @@ ENCRYPTED = {
     "aws_sfn_state_machine": ["encryption_configuration.kms_key_id"],
     "aws_sns_topic": ["kms_master_key_id"],
 }
-# Types that keep no data of ours, or whose data is the key's own business.
+# Types that keep no data of ours, and MSK Serverless, which AWS always encrypts by a key of its own.
 KEEPS_NOTHING = {
     "aws_appautoscaling_policy", "aws_appautoscaling_target", "aws_cloudwatch_dashboard", "aws_cloudwatch_log_metric_filter",
     "aws_cloudwatch_metric_alarm", "aws_default_security_group", "aws_ec2_transit_gateway_vpc_attachment", "aws_ecs_service",

@@ -203,8 +203,7 @@ fn are_found(faults: &[Fault], step: &str) {
     // Terraform wraps lines and draws bars at their beginning.
     let flat: Vec<&str> = said.split_whitespace().filter(|word| *word != "│").collect();
     let flat = flat.join(" ");
-    let missed: Vec<&str> =
-        faults.iter().filter(|fault| !flat.contains(fault.named)).map(|fault| fault.what).collect();
+    let missed: Vec<&str> = faults.iter().filter(|fault| !flat.contains(fault.named)).map(|fault| fault.what).collect();
     assert!(missed.is_empty(), "`{step}` does not name {missed:?}\n{said}");
 }
 

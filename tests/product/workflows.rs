@@ -55,7 +55,9 @@ fn blocks() -> BTreeMap<String, String> {
             let Some(text) = key.strip_prefix("run: ") else { continue };
             let text = if text == "|" {
                 let mut block = String::new();
-                while let Some(line) = lines.next_if(|line| line.trim().is_empty() || line.starts_with(&" ".repeat(indent + 1))) {
+                while let Some(line) =
+                    lines.next_if(|line| line.trim().is_empty() || line.starts_with(&" ".repeat(indent + 1)))
+                {
                     block.push_str(line.get(indent + 2..).unwrap_or_default());
                     block.push('\n');
                 }

@@ -29,6 +29,15 @@ run "no_rule_takes_a_current_object" {
   }
 }
 
+run "what_an_upload_left_is_removed" {
+  command = plan
+
+  assert {
+    condition     = contains(flatten([for rule in aws_s3_bucket_lifecycle_configuration.lake.rule : [for abort in rule.abort_incomplete_multipart_upload : abort.days_after_initiation] if rule.filter[0].prefix == ""]), 2)
+    error_message = "Parts of uploads that were never completed stay for ever."
+  }
+}
+
 run "nothing_moves_by_default" {
   command = plan
 
