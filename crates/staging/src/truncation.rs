@@ -19,6 +19,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, TimestampMicrosec
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use weir_core::change::Op;
 use weir_core::order_key::OrderKey;
@@ -31,6 +32,8 @@ use crate::run::Step;
 
 /// What the positions begin with that name a staging table's truncations.
 const KNOWN: &str = "weir:staging:truncated:";
+/// Rows of a batch while they are sorted by key.
+const SORTED: usize = 256;
 
 /// A truncation, by its place in the source's order.
 pub(crate) type Truncations = BTreeMap<OrderKey, Truncation>;
@@ -197,7 +200,12 @@ impl Step<'_> {
     ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let fields = self.wanted().into_iter().map(|name| self.main.schema().field_with_name(name).cloned());
         let schema = Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?));
-        let context = self.lake.session();
+        // Rows may be wide: a sort needs room for a few batches at least, and for as many runs that it has spilled.
+        let config = SessionConfig::new()
+            .with_target_partitions(self.lake.parallel())
+            .with_batch_size(SORTED)
+            .with_sort_spill_reservation_bytes(usize::try_from(self.lake.batch_bytes()).unwrap_or(usize::MAX));
+        let context = SessionContext::new_with_config_rt(config, self.lake.session().runtime_env());
         context.register_table("rows", self.lake.once(schema, rows)?)?;
         context.sql(&last_states(self.table, since, before)).await?.execute_stream().await
     }
@@ -272,7 +280,10 @@ fn last_states(table: &weir_project::Table, since: Option<&OrderKey>, before: &O
     let since = since.map(OrderKey::to_hex).unwrap_or_default();
     format!(
         r#"SELECT {columns} FROM (
-            SELECT {columns}, row_number() OVER (PARTITION BY {key} ORDER BY "_order_key" DESC, "_op" DESC) AS "_nth"
+            SELECT {columns}, row_number() OVER (
+                PARTITION BY {key} ORDER BY "_order_key" DESC, "_op" DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS "_nth"
             FROM "rows"
             WHERE "_order_key" < X'{before}'
                 AND ("_op" <> 'd' AND "_order_key" >= X'{since}' OR "_op" = 'd' AND "_order_key" = X'{since}')
