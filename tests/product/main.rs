@@ -18,5 +18,6 @@ mod restate;
 mod spark;
 mod sql;
 mod star;
+mod status;
 mod tidy;
 mod trace;
