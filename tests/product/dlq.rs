@@ -1,9 +1,11 @@
 //! Dead letters through the commands: listed without a word of their content, shown, sent again, discarded.
 
-use serde_json::Value;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use crate::path::reconciled;
-use crate::place::{Place, text};
+use crate::place::{Place, http, text};
 
 const TABLES: [&str; 4] = ["customer", "product", "order", "order_item"];
 
@@ -99,6 +101,72 @@ fn a_letters_content_is_shown_on_demand_and_in_no_listing() {
 
 fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Asks until the answer is right.
+#[track_caller]
+fn wait_for(wanted: &str, ask: impl Fn() -> String) {
+    let began = Instant::now();
+    loop {
+        let found = ask();
+        if found == wanted {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(90), "{found} and not {wanted}");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_letter_that_is_replayed_while_all_runs_reaches_landing_star_and_mirror() {
+    let place = Place::reference();
+    let events = place.path().join("events.jsonl");
+    std::fs::write(&events, EVENT).unwrap();
+    place.run(&["replay", "events", events.to_str().unwrap()]);
+    let journal = files(&place.parts().join("registry"));
+    std::fs::remove_dir_all(place.parts().join("registry")).unwrap();
+    let call = ["up", "--port", "0", "--build-every", "1s"];
+    let settings = ["--set", "warehouse.refresh_every=1s", "--set", "landing.max_wait=1s"];
+    let mut running = place.weir(&[&call[..], &settings].concat()).start();
+    running.wait_for("psql", Duration::from_secs(60));
+    // Landing and the mirror have both met the record, and could not decode it.
+    wait_for("1", || place.value("select count(*) from staging.stream_errors"));
+    wait_for("1", || sum(&place.rows(&["dlq", "ls"]), "state", "open").to_string());
+
+    let said: Value = serde_json::from_slice(&std::fs::read(place.parts().join("running.json")).unwrap()).unwrap();
+    let registry = text(&said["stream"]["registry"]).replace("http://", "");
+    register_again(&registry, &journal);
+    let sent = place.rows(&["dlq", "replay", "customer", "--open", "--by", "ada"]);
+    assert_eq!(sum(&sent, "result", "sent again"), 1, "{sent:?}");
+    wait_for("1", || place.value("select count(*) from staging.customer where email = 'ada@example.org'"));
+    wait_for("1", || place.value("select count(*) from analytics.dim_customer where customer_id = 17850"));
+    running.interrupt();
+    running.wait(Duration::from_secs(60));
+    reconciled(&place);
+}
+
+/// The lines of all files below a folder, which are JSON.
+fn files(folder: &std::path::Path) -> Vec<Value> {
+    let texts = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let lines: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Registers what the journal of a registry holds with an empty one, in the order of the ids, which come out the same.
+fn register_again(registry: &str, journal: &[Value]) {
+    let of = |what: &str| journal.iter().filter(|line| line["what"] == what).cloned().collect::<Vec<Value>>();
+    let mut versions = of("version");
+    versions.sort_by_key(|version| version["id"].as_u64());
+    for version in versions {
+        let schema = of("schema").into_iter().find(|schema| schema["id"] == version["id"]).unwrap();
+        let subject = text(&version["subject"]);
+        let body = json!({ "schema": schema["schema"] }).to_string();
+        let (status, answer) = http(registry, &format!("POST /subjects/{subject}/versions"), &body);
+        assert_eq!(
+            (status, serde_json::from_str::<Value>(&answer).unwrap()["id"].clone()),
+            (200, version["id"].clone())
+        );
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod s3;
 mod spark;
 mod sql;
 mod star;
+mod status;
 mod tidy;
 mod trace;
 mod truncate;

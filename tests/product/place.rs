@@ -1,5 +1,7 @@
 //! A fresh place for a test: a folder with a pipeline of its own and the folder of the embedded parts.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -113,6 +115,17 @@ impl Place {
         }
         found
     }
+}
+
+/// One request over HTTP, e.g. `GET /healthz`; status and body of the answer.
+pub fn http(address: &str, request: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(stream, "{request} HTTP/1.0\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 /// A JSON value as text, without the quotes of a string.

@@ -1,15 +1,13 @@
 //! How the path stands: `weir status`, `/metrics` and `/healthz`, and what is drawn and alarmed from them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
 use serde_json::Value;
 use weir_testkit::harness::{Running, compare_file, read_json, reader, root};
 
-use crate::place::Place;
+use crate::place::{Place, http};
 
 fn simulate(place: &Place) {
     place.run(&["replay", "simulate", "--seed", "6", "--customers", "30", "--products", "20", "--orders", "80"]);
@@ -73,12 +71,7 @@ fn up(place: &Place) -> (Running, String) {
 }
 
 fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    http(address, &format!("GET {path}"), "")
 }
 
 /// Waits until a metric, summed over its labels, is as wanted; the text of that scrape.
@@ -120,10 +113,10 @@ fn described(scrape: &str) -> BTreeMap<String, Described> {
             other => panic!("{other} in {line}"),
         }
     }
+    let label = Regex::new(r#"([a-z]+)=""#).unwrap();
     let mut named = BTreeMap::new();
     for (name, mut family) in families {
         let name = if family.kind == "counter" { name + "_total" } else { name };
-        let label = Regex::new(r#"([a-z]+)=""#).unwrap();
         for line in scrape.lines().filter(|line| line.starts_with(&format!("{name}{{"))) {
             family.labels.extend(label.captures_iter(line).map(|found| found[1].to_owned()));
         }

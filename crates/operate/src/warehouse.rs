@@ -54,26 +54,33 @@ pub enum Reached {
 /// Opens the warehouse without a stream, or finds the process that serves it.
 pub fn reach(project: &Project, dir: &Path) -> Result<Reached, Diagnosed> {
     embedded(project)?;
+    Ok(reach_unless_locked(project, dir)??)
+}
+
+/// The inner error: another process holds the file and serves nobody.
+fn reach_unless_locked(project: &Project, dir: &Path) -> Result<Result<Reached, WarehouseError>, WarehouseError> {
     let locked = match Warehouse::open(&dir.join(FILE), alone(project)) {
-        Ok(warehouse) => return Ok(Reached::Here(Arc::new(warehouse))),
+        Ok(warehouse) => return Ok(Ok(Reached::Here(Arc::new(warehouse)))),
         Err(error @ WarehouseError::Locked { .. }) => error,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let served = match running(dir) {
         Some(running) => Client::connect(running.wire, running.pid)?,
         None => None,
     };
-    served.map(Reached::Served).ok_or_else(|| locked.into())
+    Ok(served.map(Reached::Served).ok_or(locked))
 }
 
-/// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, or where it is elsewhere.
+/// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, where it is elsewhere, and
+/// while a process is at work on it that serves nobody.
 pub fn loaded(project: &Project, dir: &Path) -> Result<Option<u64>, Diagnosed> {
     if embedded(project).is_err() || !dir.join(FILE).exists() {
         return Ok(None);
     }
-    match reach(project, dir)? {
-        Reached::Here(warehouse) => Ok(Some(load::last_build(&mut warehouse.session()?)?)),
-        Reached::Served(mut client) => {
+    match reach_unless_locked(project, dir)? {
+        Err(_) => Ok(None),
+        Ok(Reached::Here(warehouse)) => Ok(Some(load::last_build(&mut warehouse.session()?)?)),
+        Ok(Reached::Served(mut client)) => {
             let mut build = None;
             client.stream("SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger", &mut |answer| {
                 if let Answer::Row(row) = answer {

@@ -155,7 +155,11 @@ fn show(table: &Table, whole: &Whole, decoded: Option<String>) -> Shown {
     let letter = &whole.letter;
     let mark = letter.mark.as_ref();
     let hex = |bytes: &Option<Vec<u8>>| json!(bytes.as_ref().map(hex::encode));
-    let text = |bytes: &Option<Vec<u8>>| json!(bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok()));
+    // Control characters could be sequences that a terminal obeys.
+    let text = |bytes: &Option<Vec<u8>>| {
+        let text = bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        json!(text.filter(|text| !text.chars().any(char::is_control)))
+    };
     let header =
         |(name, value): &(String, Option<Vec<u8>>)| json!({ "name": name, "hex": hex(value), "text": text(value) });
     let decoded = decoded.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::String(text)));

@@ -74,13 +74,13 @@ impl Seen {
     }
 
     /// Takes the commits that came since.
-    pub(super) async fn go_on(&mut self) -> Result<(), Diagnosed> {
+    pub(super) async fn go_on(mut self) -> Result<Self, Diagnosed> {
         let before = self.table.version();
         self.table.refresh().await?;
         for commit in self.table.commit_infos(before, self.table.version()).await? {
             self.take(&commit, true);
         }
-        Ok(())
+        Ok(self)
     }
 
     fn take(&mut self, commit: &CommitInfo, counts: bool) {

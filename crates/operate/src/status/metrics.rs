@@ -64,7 +64,7 @@ const ALL: &[Metric] = &[
     counter("weir_landing_received", RECORDS, "Records received", |status| {
         tables(status, |table| Some(number(table.sums.counts.received)))
     }),
-    counter("weir_landing_received", BYTES, "Bytes of their keys and values", |status| {
+    counter("weir_landing_received", BYTES, "Bytes of the keys and values of received records", |status| {
         tables(status, |table| Some(number(table.sums.bytes)))
     }),
     counter("weir_landing_landed", ROWS, "Rows written to landing", |status| {
@@ -82,16 +82,16 @@ const ALL: &[Metric] = &[
     counter("weir_landing_late", ROWS, "Rows later than `landing.allowed_lateness`", |status| {
         tables(status, |table| Some(number(table.sums.late)))
     }),
-    counter("weir_landing_batch", SECONDS, "Time from a batch's last record to its commit, summed", |status| {
+    counter("weir_landing_batch", SECONDS, "Time from a micro-batch's last record to its commit, summed", |status| {
         tables(status, |table| Some(seconds(table.sums.milliseconds)))
     }),
     gauge("weir_landing_last_batch", RECORDS, "Records of the last micro-batch", |status| {
         tables(status, |table| table.last.as_ref().map(|last| number(last.records)))
     }),
-    gauge("weir_landing_last_batch", BYTES, "Bytes of its keys and values", |status| {
+    gauge("weir_landing_last_batch", BYTES, "Bytes of the keys and values in the last micro-batch", |status| {
         tables(status, |table| table.last.as_ref().map(|last| number(last.bytes)))
     }),
-    gauge("weir_landing_last_batch", SECONDS, "Time from its last record to its commit", |status| {
+    gauge("weir_landing_last_batch", SECONDS, "Time from the last micro-batch's last record to its commit", |status| {
         tables(status, |table| table.last.as_ref().map(|last| seconds(last.milliseconds)))
     }),
     gauge("weir_landing_last_commit_timestamp", SECONDS, "When the last micro-batch was committed", |status| {
@@ -109,15 +109,18 @@ const ALL: &[Metric] = &[
     gauge("weir_curated_published_build", None, "Number of the last published build", |status| {
         one(status.published.map(|build| number(build.build)))
     }),
-    gauge("weir_curated_published_timestamp", SECONDS, "When it was published", |status| {
+    gauge("weir_curated_published_timestamp", SECONDS, "When the last build was published", |status| {
         one(status.published.map(|build| since_1970(build.at / 1000)))
     }),
     gauge("weir_warehouse_loaded_build", None, "Number of the build that the warehouse has loaded", |status| {
         one(status.loaded.map(|build| number(build.build)))
     }),
-    gauge("weir_warehouse_loaded_timestamp", SECONDS, "When that build was published", |status| {
-        one(status.loaded.map(|build| since_1970(build.at / 1000)))
-    }),
+    gauge(
+        "weir_warehouse_loaded_timestamp",
+        SECONDS,
+        "When the build that the warehouse has loaded was published",
+        |status| one(status.loaded.map(|build| since_1970(build.at / 1000))),
+    ),
 ];
 
 fn partitions(status: &Status, value: impl Fn(&PartitionStatus) -> Option<f64>) -> Vec<Sample> {

@@ -83,9 +83,12 @@ impl Watch {
     pub async fn look(&mut self, loaded: Option<u64>) -> Result<Status, Diagnosed> {
         let mut status = Status { at: chrono::Utc::now().timestamp_millis(), ..Status::default() };
         for table in self.tables.clone() {
-            if let Some(seen) = self.landing.get_mut(&table.name) {
-                seen.go_on().await?;
-            } else if let Some(seen) = landing::Seen::open(&self.lake, &table.name, self.since).await? {
+            // What failed is not kept: the next look begins anew.
+            let seen = match self.landing.remove(&table.name) {
+                Some(seen) => Some(seen.go_on().await?),
+                None => landing::Seen::open(&self.lake, &table.name, self.since).await?,
+            };
+            if let Some(seen) = seen {
                 self.landing.insert(table.name.clone(), seen);
             }
             let seen = self.landing.get(&table.name);
@@ -136,7 +139,6 @@ impl Watch {
             let partitions = offsets::partitions(&mut consumer, &table, &positions, &newest)?;
             Ok((consumer, partitions))
         };
-        // A consumer that failed is not kept: the next look makes another one.
         let (consumer, partitions) = blocking(read).await?;
         self.consumers.insert(name, consumer);
         Ok(partitions)
