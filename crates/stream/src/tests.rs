@@ -1,6 +1,7 @@
 //! Every client against the embedded broker and registry, and against nobody.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -296,6 +297,42 @@ async fn the_registry_gives_one_id_per_schema_and_knows_what_it_does_not_know() 
     })
     .await;
     server.shutdown().await.unwrap();
+}
+
+/// Takes one HTTP request and refuses it; gives the request's header.
+fn refusing() -> (SocketAddr, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.push(byte[0]);
+        }
+        let answer = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    (address, served)
+}
+
+#[test]
+fn a_registrys_user_and_password_go_into_the_request_and_nowhere_else() {
+    let (address, served) = refusing();
+    let registry = Registry::new(format!("http://me:p%40ss%2Fword@{address}/api"));
+    assert_eq!(registry.url(), format!("http://{address}/api"));
+    let error = registry.subjects().unwrap_err();
+    assert!(matches!(error, StreamError::RegistryRefused { status: 401, .. }), "{error:?}");
+    let request = served.join().unwrap();
+    assert!(request.starts_with("GET /api/subjects HTTP/1.1\r\n"), "{request}");
+    // `me:p@ss/word`
+    assert!(request.contains("authorization: Basic bWU6cEBzcy93b3Jk\r\n"), "{request}");
+
+    let down = Registry::new(format!("https://me:geheim@{}", nobody())).schema(1).unwrap_err();
+    assert!(matches!(down, StreamError::RegistryDown { .. }), "{down:?}");
+    assert!(!format!("{down} {down:?}").contains("geheim"), "{down:?}");
 }
 
 #[test]

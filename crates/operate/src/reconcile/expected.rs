@@ -1,5 +1,5 @@
 //! What the stream holds, from the ledger or from the topics themselves: distinct changes, repeats,
-//! tombstones, records that cannot be read, and the last state of every key.
+//! tombstones, and records that cannot be read.
 
 use std::collections::HashMap;
 
@@ -24,8 +24,6 @@ pub struct ExpectedTable {
     pub unreadable: Vec<(i32, i64)>,
     /// Every distinct change: its identity, and its row (none where the stream does not know it).
     pub changes: HashMap<Fingerprint, Option<Fingerprint>>,
-    /// Per key: place of its newest change, and its row; none when that was a delete.
-    pub last: HashMap<Fingerprint, (OrderKey, u8, Option<Fingerprint>)>,
 }
 
 /// What the stream holds, per table.
@@ -57,16 +55,7 @@ impl ExpectedTable {
     fn observe(&mut self, change: &Change) -> bool {
         let identity = identity(&change.key, change.op, &change.order_key);
         let row = change.row.as_ref().map(fingerprint);
-        if self.changes.insert(identity, row).is_some() {
-            return false;
-        }
-        let (order, rank) = (change.order_key.clone(), change.op.rank());
-        let state = if change.op == Op::Delete { None } else { row };
-        let newest = self.last.entry(fingerprint(&change.key)).or_insert_with(|| (order.clone(), rank, state));
-        if (&newest.0, newest.1) <= (&order, rank) {
-            *newest = (order, rank, state);
-        }
-        true
+        self.changes.insert(identity, row).is_none()
     }
 }
 
@@ -91,16 +80,6 @@ mod tests {
             row: Some(vec![Value::Int(1), Value::Int(row)]),
         };
         LedgerRecord { table: change.table.clone(), partition: 0, offset, kind: RecordKind::Change(change) }
-    }
-
-    #[test]
-    fn the_last_state_of_a_key_follows_the_sources_order_and_not_arrival() {
-        let mut table = ExpectedTable::default();
-        for record in [record(0, Op::Create, 1, 10), record(1, Op::Delete, 3, 20), record(2, Op::Update, 2, 20)] {
-            table.add(&record);
-        }
-        assert_eq!(table.changes.len(), 3);
-        assert!(table.last.values().all(|(_, _, row)| row.is_none()));
     }
 
     #[test]

@@ -72,24 +72,25 @@ pub async fn staging(lake: &Lake, table: &Table, expected: &ExpectedTable) -> Re
         tally.expect(*name, None);
     }
     for zone in [Zone::Staging, Zone::Quarantine] {
-        each_change(lake, zone, table, |name| tally.find(name, 0)).await?;
+        each_change(lake, zone, table, |name, _| tally.find(name, 0)).await?;
     }
     Ok(tally.line("staging", &table.name))
 }
 
-/// The identity of every row of a table of typed rows.
+/// The identity of every row of a table of typed rows, and its key.
 pub async fn each_change(
     lake: &Lake,
     zone: Zone,
     table: &Table,
-    mut visit: impl FnMut(Fingerprint),
+    mut visit: impl FnMut(Fingerprint, Fingerprint),
 ) -> Result<(), Diagnosed> {
     let mut columns = vec!["_op", "_order_key"];
     columns.extend(table.key.iter().map(|name| name.as_str()));
     scan(lake, zone, table.name.as_str(), &columns, |batch| {
         for index in 0..batch.num_rows() {
             let (op, order_key) = place(batch.column(0), batch.column(1), index)?;
-            visit(identity(&row(&batch.columns()[2..], index)?, op, &order_key));
+            let key = row(&batch.columns()[2..], index)?;
+            visit(identity(&key, op, &order_key), fingerprint(&key));
         }
         Ok(())
     })
