@@ -1,6 +1,6 @@
 """Fetches what pom.xml names, once per content of jars.lock, and holds every file to its checksum.
 
-    jars.py fetch     prints the folder
+    jars.py fetch     into WEIR_CACHE (~/.cache/weir)
     jars.py lock      writes jars.lock anew from what Maven resolves
 
 Maven fetches, with the user's own settings; where there is none, plain HTTP from the repository that
@@ -43,11 +43,15 @@ def locked():
     return files
 
 
+def folder():
+    """Where every file of the lock is, whole and checked, once it was fetched; the registry's archive is unpacked in it."""
+    return CACHE / f"parts-{sha256(LOCK)[:12]}"
+
+
 def fetch():
-    """The folder with every file of the lock, whole and checked; the registry's archive is unpacked in it."""
-    folder = CACHE / f"parts-{sha256(LOCK)[:12]}"
-    if folder.exists():
-        return folder
+    """Makes the folder unless it is there."""
+    if folder().exists():
+        return
     CACHE.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=CACHE, prefix="parts."))
     try:
@@ -61,13 +65,9 @@ def fetch():
             if name.endswith(".tar.gz"):
                 shutil.unpack_archive(work / name, work / "registry")
                 (work / name).unlink()
-        work.rename(folder)  # the last step, so that a folder that is there is whole
-    except OSError:
-        if not folder.exists():  # somebody else was faster
-            raise
+        work.rename(folder())  # the last step, so that a folder that is there is whole
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder
 
 
 def lock():
@@ -88,7 +88,7 @@ def lock():
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["fetch"]:
-        print(fetch())
+        fetch()
     elif sys.argv[1:] == ["lock"]:
         lock()
     else:

@@ -3,7 +3,7 @@
 Debezium on Kafka Connect.
 
     parts.py PART...          e.g. parts.py kafka registry postgres; Ctrl-D ends them
-    parts.py --missing        says what this machine lacks; nothing when all can run
+    parts.py --missing PART   says what this machine lacks for it (kafka, postgres); nothing when it can run
 
 Each line of standard input starts the parts that it names, and is answered by one line of JSON: where all parts are.
 Ports are free ones. Data, logs, certificate and passwords are in a folder that goes at the end, with every process that
@@ -85,7 +85,7 @@ class Parts:
         logging = self.folder / "log4j2.properties"
         logging.write_text(LOGGING)
         flags = [f"-Xmx{megabytes}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
-        return ["java", *flags, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars.fetch()}/*", *rest]
+        return ["java", *flags, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars.folder()}/*", *rest]
 
     def properties(self, name, values):
         path = self.folder / f"{name}.properties"
@@ -147,7 +147,7 @@ class Parts:
     def registry(self):
         """Apicurio Registry, schemas in memory, with Confluent's API beside its own."""
         (port,) = free_ports(1)
-        (runner,) = glob.glob(f"{jars.fetch()}/registry/apicurio-registry-app-*-runner.jar")
+        (runner,) = glob.glob(f"{jars.folder()}/registry/apicurio-registry-app-*-runner.jar")
         options = ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}", "-Dquarkus.log.level=WARN"]
         flags = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         self.run("registry", ["java", *flags, *options, "-jar", runner], lambda: answers(f"127.0.0.1:{port}"))
@@ -247,21 +247,20 @@ def postgres_binary(name):
     return found or max(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), default=None, key=lambda path: int(path.split("/")[4]))
 
 
-def missing():
-    """What this machine lacks, in words."""
-    lacks = []
+def missing(part):
+    """What this machine lacks for a part, in words."""
+    if part == "postgres":
+        return "" if postgres_binary("initdb") and shutil.which("psql") else "PostgreSQL's server or psql is not installed"
     java = shutil.which("java") and subprocess.run(["java", "-version"], capture_output=True, text=True).stderr
-    version = java.split('"')[1].split(".")[0] if java and '"' in java else ""
+    version = java.split('"')[1].split(".")[0] if java and '"' in java else "0"
     if not version.isdigit() or int(version) < JAVA or not shutil.which("keytool"):
-        lacks.append(f"Java {JAVA} or later")
-    if not postgres_binary("initdb") or not shutil.which("psql"):
-        lacks.append("PostgreSQL's server and psql")
-    return lacks
+        return f"Java {JAVA} or later is not installed"
+    return "" if jars.folder().exists() else "its jars are not in the cache (WEIR_REQUIRE=kafka ./dev test fetches them)"
 
 
 def main():
-    if sys.argv[1:] == ["--missing"]:
-        print(", ".join(missing()), end="")
+    if sys.argv[1:2] == ["--missing"]:
+        print(missing(sys.argv[2]), end="")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="weir-parts."))

@@ -10,6 +10,7 @@ mod errors;
 mod kill;
 mod lineage;
 mod model;
+mod parts;
 mod path;
 mod place;
 mod readers;

@@ -2,7 +2,7 @@
 //!
 //! A test whose real part is missing is skipped with its reason, never passed silently: the reason is
 //! printed past the test runner's capture, counted in the file that `WEIR_SKIPS` names, and becomes a
-//! failure when `WEIR_REQUIRE` (comma-separated: `psql,python,online-retail,spark`) names the part.
+//! failure when `WEIR_REQUIRE` (comma-separated: `psql,python,online-retail,spark,kafka,postgres`) names the part.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -18,8 +18,11 @@ begin;
 insert into customer (customer_id, email) values (999, 'ghost@example.test');
 rollback;
 
--- The values out of line are left alone.
+-- Values out of line are left alone: two that the snapshot had, and one that came just now.
 update product set list_price = list_price + 1 where product_id in ('P4', 'P8');
+insert into product select 'P50', repeat('ö', 200), 'tea', 3, false, notes from product where product_id = 'P4';
+update product set list_price = 4 where product_id = 'P50';
+update product set category = 'pots' where product_id = 'P50';
 -- A column that the contract knows already, and one that it does not.
 alter table customer add column loyalty varchar(16);
 alter table order_item add column gift boolean not null default false;
@@ -29,7 +32,7 @@ insert into order_item values ('O20000001', 3, 'P3', 101, 4, 1.5, '2024-06-01 10
 update order_item set quantity = 9 where order_id = 'O20000001' and line_number = 1;
 
 -- Keys change: the old key is deleted, the new one is there.
-update product set product_id = 'P99' where product_id = 'P20';
+update product set product_id = 'P99' where product_id = 'P19';
 update customer set customer_id = 140 where customer_id = 40;
 -- Deletes; one key comes back.
 delete from order_item where order_id = 'O10000003';
