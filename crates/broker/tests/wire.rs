@@ -1,4 +1,4 @@
-//! What the protocol says byte by byte: versions, errors, idempotence, long polls.
+//! What this broker says byte by byte: versions, restarts, retention. What any broker says is in `raw/behaviours.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
