@@ -12,6 +12,7 @@ mod infra;
 mod kill;
 mod lineage;
 mod model;
+mod parts;
 mod path;
 mod place;
 mod readers;

@@ -1,5 +1,5 @@
-//! What a Kafka client sees, through librdkafka. The behaviours in `suite` know nothing but a bootstrap address,
-//! so that the same functions can run against Apache Kafka, which is the oracle.
+//! What a Kafka client sees, through librdkafka. The behaviours in `suite` know nothing but a bootstrap address:
+//! `tests/product/parts.rs` asks Apache Kafka, which is the oracle, the same.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
@@ -142,27 +142,6 @@ async fn a_broker_that_was_shut_down_lets_go_of_port_and_folder() {
     let again = Broker::start(BrokerConfig::new(dir.path()).listening(address)).unwrap();
     assert!(!again.recovered().unclean);
     again.shutdown().await.unwrap();
-}
-
-/// The oracle: what holds here must hold there. `WEIR_KAFKA=127.0.0.1:9092` names a running Apache Kafka.
-#[test]
-#[allow(clippy::print_stderr, reason = "a skip is printed")]
-fn the_same_behaviours_hold_on_apache_kafka() {
-    let Ok(at) = std::env::var("WEIR_KAFKA") else {
-        assert!(!std::env::var("WEIR_REQUIRE").is_ok_and(|r| r.split(',').any(|p| p == "kafka")), "no WEIR_KAFKA");
-        eprintln!("skipped: WEIR_KAFKA names no Apache Kafka");
-        return;
-    };
-    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        suite::a_codec_comes_back_as_it_was_sent(&at, codec);
-    }
-    for strategy in ["range", "cooperative-sticky"] {
-        suite::two_consumers_share_a_topic_and_the_one_left_takes_over(&at, strategy);
-    }
-    suite::topics_and_settings_are_administered(&at);
-    suite::groups_are_listed_and_deleted_when_empty(&at);
-    suite::an_offset_is_found_by_arrival_time(&at);
-    suite::a_reader_that_assigns_itself_reads_from_where_it_says(&at);
 }
 
 /// The broker process of the kill test: this test binary, started again. Does nothing in an ordinary run.

@@ -1,4 +1,4 @@
-//! What the protocol says byte by byte: versions, errors, idempotence, long polls.
+//! What this broker says byte by byte: versions, restarts, retention. What any broker says is in `raw/behaviours.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
@@ -7,27 +7,19 @@ mod raw;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::{Request, StrBytes};
+use kafka_protocol::protocol::Request;
+use raw::behaviours::{self, create, fetch, fetch_request, name, offset_at, produce, text};
 use raw::{Raw, batch};
 use uuid::Uuid;
 use weir_broker::{Broker, BrokerConfig, ManualClock};
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.into())
-}
-
-fn name(topic: &str) -> TopicName {
-    TopicName(text(topic))
-}
 
 fn start() -> (tempfile::TempDir, Broker, Raw) {
     let dir = tempfile::tempdir().unwrap();
@@ -36,56 +28,44 @@ fn start() -> (tempfile::TempDir, Broker, Raw) {
     (dir, broker, raw)
 }
 
-fn create(raw: &mut Raw, topic: &str, partitions: i32, configs: &[(&str, &str)]) -> Result<Uuid, ResponseError> {
-    let config = |(k, v): &(&str, &str)| CreatableTopicConfig::default().with_name(text(k)).with_value(Some(text(v)));
-    let asked = CreatableTopic::default()
-        .with_name(name(topic))
-        .with_num_partitions(partitions)
-        .with_replication_factor(1)
-        .with_configs(configs.iter().map(config).collect());
-    let made = raw.send(7, &CreateTopicsRequest::default().with_topics(vec![asked])).unwrap().topics.remove(0);
-    match ResponseError::try_from_code(made.error_code) {
-        None => Ok(made.topic_id),
-        Some(error) => Err(error),
+/// The behaviours that Apache Kafka is asked for too.
+mod as_kafka_does {
+    use super::*;
+
+    fn with_broker(behaviour: impl Fn(&str, &str)) {
+        let (_dir, broker, _) = start();
+        behaviour(&broker.bootstrap(), "t");
     }
-}
 
-fn produce(raw: &mut Raw, version: i16, topic: &str, records: Bytes) -> Result<i64, ResponseError> {
-    let data = PartitionProduceData::default().with_records(Some(records));
-    let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
-    let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![topic]);
-    let answer = raw.send(version, &request).unwrap().responses.remove(0).partition_responses.remove(0);
-    match ResponseError::try_from_code(answer.error_code) {
-        None => Ok(answer.base_offset),
-        Some(error) => Err(error),
+    #[test]
+    fn a_repeated_batch_is_acknowledged_once_more_with_its_first_offset_and_a_gap_is_refused() {
+        with_broker(behaviours::a_repeated_batch_is_acknowledged_once_more_with_its_first_offset_and_a_gap_is_refused);
     }
-}
 
-fn fetch_request(topic: FetchTopic, offset: i64, wait_ms: i32, min_bytes: i32) -> FetchRequest {
-    let partition = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1 << 20);
-    FetchRequest::default()
-        .with_max_wait_ms(wait_ms)
-        .with_min_bytes(min_bytes)
-        .with_max_bytes(1 << 20)
-        .with_topics(vec![topic.with_partitions(vec![partition])])
-}
-
-fn fetch(raw: &mut Raw, topic: &str, offset: i64, wait_ms: i32, min_bytes: i32) -> Result<usize, ResponseError> {
-    let request = fetch_request(FetchTopic::default().with_topic(name(topic)), offset, wait_ms, min_bytes);
-    let answer = raw.send(12, &request).unwrap().responses.remove(0).partitions.remove(0);
-    match ResponseError::try_from_code(answer.error_code) {
-        None => Ok(answer.records.unwrap_or_default().len()),
-        Some(error) => Err(error),
+    #[test]
+    fn a_batch_that_cannot_be_kept_is_refused_by_name() {
+        with_broker(behaviours::a_batch_that_cannot_be_kept_is_refused_by_name);
     }
-}
 
-fn offset_at(raw: &mut Raw, topic: &str, timestamp: i64) -> (i64, i64) {
-    let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
-    let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
-    let request = ListOffsetsRequest::default().with_topics(vec![topic]);
-    let answer = raw.send(7, &request).unwrap().topics.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, 0);
-    (answer.offset, answer.timestamp)
+    #[test]
+    fn a_fetch_waits_for_records_and_no_longer_than_asked() {
+        with_broker(behaviours::a_fetch_waits_for_records_and_no_longer_than_asked);
+    }
+
+    #[test]
+    fn an_offset_outside_the_log_and_a_wrong_epoch_are_refused() {
+        with_broker(behaviours::an_offset_outside_the_log_and_a_wrong_epoch_are_refused);
+    }
+
+    #[test]
+    fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions() {
+        with_broker(behaviours::a_topic_that_is_made_again_has_another_id_and_none_of_the_positions);
+    }
+
+    #[test]
+    fn a_topic_that_cannot_be_is_refused_by_name() {
+        with_broker(behaviours::a_topic_that_cannot_be_is_refused_by_name);
+    }
 }
 
 /// Sends a request in every version that is offered, and demands a readable answer each time.
@@ -278,17 +258,14 @@ fn transactions_are_not_offered_and_refused_with_the_protocols_own_errors() {
 }
 
 #[test]
-fn a_repeated_batch_is_acknowledged_once_more_with_its_first_offset_and_a_gap_is_refused() {
+fn what_a_producer_sent_last_is_known_after_a_restart() {
     let (dir, broker, mut raw) = start();
     create(&mut raw, "t", 1, &[]).unwrap();
     let init = InitProducerIdRequest::default().with_transactional_id(None);
     let id = raw.send(4, &init).unwrap().producer_id.0;
-    assert_ne!(raw.send(4, &init).unwrap().producer_id.0, id);
     let send = |raw: &mut Raw, epoch, sequence| produce(raw, 9, "t", batch((id, epoch, sequence), &["a", "b"]));
     assert_eq!(send(&mut raw, 0, 0), Ok(0));
     assert_eq!(send(&mut raw, 0, 2), Ok(2));
-    assert_eq!(send(&mut raw, 0, 0), Ok(0));
-    assert_eq!(send(&mut raw, 0, 6), Err(ResponseError::OutOfOrderSequenceNumber));
     drop((raw, broker));
 
     let broker = Broker::start(BrokerConfig::new(dir.path())).unwrap();
@@ -301,127 +278,15 @@ fn a_repeated_batch_is_acknowledged_once_more_with_its_first_offset_and_a_gap_is
 }
 
 #[test]
-fn a_batch_that_cannot_be_kept_is_refused_by_name() {
-    let (_dir, _broker, mut raw) = start();
-    create(&mut raw, "t", 1, &[("max.message.bytes", "200")]).unwrap();
-    let good = batch((-1, -1, -1), &["a"]);
-    let changed = |at: usize, to: u8| {
-        let mut bytes = good.to_vec();
-        bytes[at] = to;
-        Bytes::from(bytes)
-    };
-    let large = batch((-1, -1, -1), &[&"x".repeat(300)]);
-    for (records, error) in [
-        (changed(65, 99), ResponseError::CorruptMessage),
-        (changed(16, 1), ResponseError::UnsupportedForMessageFormat),
-        (good.slice(..30), ResponseError::CorruptMessage),
-        (Bytes::new(), ResponseError::CorruptMessage),
-        (large, ResponseError::MessageTooLarge),
-        ([good.clone(), good.clone()].concat().into(), ResponseError::InvalidRecord),
-    ] {
-        assert_eq!(produce(&mut raw, 9, "t", records), Err(error));
-    }
-    assert_eq!(produce(&mut raw, 9, "none", good.clone()), Err(ResponseError::UnknownTopicOrPartition));
-    assert_eq!(produce(&mut raw, 3, "t", good), Ok(0));
-}
-
-#[test]
-fn a_fetch_waits_for_records_and_no_longer_than_asked() {
-    let (_dir, broker, mut raw) = start();
-    create(&mut raw, "t", 1, &[]).unwrap();
-    let begun = Instant::now();
-    assert_eq!(fetch(&mut raw, "t", 0, 300, 1), Ok(0));
-    assert!((300..2_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
-
-    let bootstrap = broker.bootstrap();
-    let late = std::thread::spawn(move || {
-        let mut raw = Raw::connect(&bootstrap);
-        std::thread::sleep(Duration::from_millis(200));
-        produce(&mut raw, 9, "t", batch((-1, -1, -1), &["a"])).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        produce(&mut raw, 9, "t", batch((-1, -1, -1), &[&"b".repeat(20_000)])).unwrap();
-    });
-    let begun = Instant::now();
-    assert!(fetch(&mut raw, "t", 0, 10_000, 1).unwrap() > 0);
-    assert!((150..5_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
-    // Not enough bytes until the second batch is there.
-    assert!(fetch(&mut raw, "t", 0, 10_000, 15_000).unwrap() > 20_000);
-    late.join().unwrap();
-}
-
-#[test]
-fn an_offset_outside_the_log_and_a_wrong_epoch_are_refused() {
-    let (_dir, _broker, mut raw) = start();
-    let id = create(&mut raw, "t", 1, &[]).unwrap();
-    produce(&mut raw, 9, "t", batch((-1, -1, -1), &["a"])).unwrap();
-    assert_eq!(fetch(&mut raw, "t", 2, 0, 1), Err(ResponseError::OffsetOutOfRange));
-    assert_eq!(fetch(&mut raw, "t", -5, 0, 1), Err(ResponseError::OffsetOutOfRange));
-    assert_eq!(fetch(&mut raw, "t", 1, 0, 1), Ok(0));
-    let mut ahead = fetch_request(FetchTopic::default().with_topic_id(id), 0, 0, 1);
-    ahead.topics[0].partitions[0].current_leader_epoch = 5;
-    let answer = raw.send(16, &ahead).unwrap().responses.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, ResponseError::UnknownLeaderEpoch.code());
-    let stranger = fetch_request(FetchTopic::default().with_topic_id(Uuid::new_v4()), 0, 0, 1);
-    let answer = raw.send(16, &stranger).unwrap().responses.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, ResponseError::UnknownTopicId.code());
-}
-
-#[test]
-fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions() {
-    let (_dir, _broker, mut raw) = start();
-    let first = create(&mut raw, "t", 1, &[]).unwrap();
-    let metadata_id = |raw: &mut Raw| {
-        let asked = MetadataRequestTopic::default().with_name(Some(name("t")));
-        raw.send(12, &MetadataRequest::default().with_topics(Some(vec![asked]))).unwrap().topics.remove(0).topic_id
-    };
-    assert_eq!(metadata_id(&mut raw), first);
-    produce(&mut raw, 9, "t", batch((-1, -1, -1), &["a", "b"])).unwrap();
-    let partition = offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(2);
-    let topic = offset_commit_request::OffsetCommitRequestTopic::default()
-        .with_name(name("t"))
-        .with_partitions(vec![partition]);
-    let commit = OffsetCommitRequest::default()
-        .with_group_id(GroupId(text("g")))
-        .with_generation_id_or_member_epoch(-1)
-        .with_topics(vec![topic]);
-    assert_eq!(raw.send(8, &commit).unwrap().topics[0].partitions[0].error_code, 0);
-    let committed = |raw: &mut Raw| {
-        let asked = offset_fetch_request::OffsetFetchRequestTopic::default()
-            .with_name(name("t"))
-            .with_partition_indexes(vec![0]);
-        let request = OffsetFetchRequest::default().with_group_id(GroupId(text("g"))).with_topics(Some(vec![asked]));
-        raw.send(7, &request).unwrap().topics[0].partitions[0].committed_offset
-    };
-    assert_eq!(committed(&mut raw), 2);
-
-    let gone = DeleteTopicsRequest::default().with_topic_names(vec![name("t")]);
-    assert_eq!(raw.send(5, &gone).unwrap().responses[0].error_code, 0);
-    assert_eq!(fetch(&mut raw, "t", 0, 0, 1), Err(ResponseError::UnknownTopicOrPartition));
-    let second = create(&mut raw, "t", 1, &[]).unwrap();
-    assert_ne!(second, first);
-    assert_eq!(metadata_id(&mut raw), second);
-    assert_eq!(committed(&mut raw), -1);
-    assert_eq!(offset_at(&mut raw, "t", -1).0, 0);
-    // Who still asks by the old id is told so, instead of being given the new topic's records.
-    let old = fetch_request(FetchTopic::default().with_topic_id(first), 0, 0, 1);
-    let answer = raw.send(13, &old).unwrap().responses.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, ResponseError::UnknownTopicId.code());
-}
-
-#[test]
 fn a_topic_that_asks_for_what_this_broker_lacks_is_refused() {
     let (_dir, _broker, mut raw) = start();
     for (configs, partitions, error) in [
         (&[("message.timestamp.type", "CreateTime")][..], 1, ResponseError::InvalidConfig),
         (&[("flush.ms", "1")], 1, ResponseError::InvalidConfig),
-        (&[], 0, ResponseError::InvalidPartitions),
         (&[], 1_001, ResponseError::InvalidPartitions),
     ] {
         assert_eq!(create(&mut raw, "t", partitions, configs), Err(error));
     }
-    create(&mut raw, "t", 1, &[]).unwrap();
-    assert_eq!(create(&mut raw, "t", 1, &[]), Err(ResponseError::TopicAlreadyExists));
-    assert_eq!(create(&mut raw, "a/b", 1, &[]), Err(ResponseError::InvalidTopicException));
 }
 
 #[test]

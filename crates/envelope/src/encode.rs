@@ -98,7 +98,8 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder for this table, under the ids that the registry gave to its two schemas.
     pub fn new(table: &Table, key_id: u32, value_id: u32) -> Self {
-        let Connector::SqlServer { server, database, schema } = &table.connector;
+        let (Connector::SqlServer { server, database, schema } | Connector::Postgres { server, database, schema }) =
+            &table.connector;
         let mut source_head = Vec::new();
         for text in [DEBEZIUM_VERSION, "sqlserver", server] {
             push_bytes(&mut source_head, text.as_bytes());

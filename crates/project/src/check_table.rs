@@ -7,7 +7,7 @@ use weir_core::name::{Identifier, TableName};
 
 use crate::check_rule;
 use crate::error::{Fault, Place, Problem, suggest};
-use crate::file::{ContractFile, SourceFile};
+use crate::file::{ConnectorWord, ContractFile, SourceFile};
 use crate::model::SqlFile;
 use crate::sql;
 use crate::table::{Connector, Table};
@@ -84,7 +84,7 @@ pub(crate) fn check(files: &TableFiles, problems: &mut Vec<Problem>) -> Tables {
 fn declared_tables(files: &TableFiles, problems: &mut Vec<Problem>) -> Vec<(TableName, String, Connector)> {
     let mut out: Vec<(TableName, String, Connector)> = Vec::new();
     for source in &files.sources {
-        let SourceFile { connector: _, server, database, schema, topic, tables } = &source.value;
+        let SourceFile { connector, server, database, schema, topic, tables } = &source.value;
         let place = |path: &str| source.document.place_of(path);
         for (path, text) in [("server", server), ("database", database), ("schema", schema)] {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
@@ -120,8 +120,11 @@ fn declared_tables(files: &TableFiles, problems: &mut Vec<Problem>) -> Vec<(Tabl
             if out.iter().any(|(_, other, _)| *other == topic) {
                 problems.push(Problem::new(Fault::Duplicate { what: "topic", name: topic.clone() }, place(&path)));
             }
-            let connector =
-                Connector::SqlServer { server: server.clone(), database: database.clone(), schema: schema.clone() };
+            let (server, database, schema) = (server.clone(), database.clone(), schema.clone());
+            let connector = match connector {
+                ConnectorWord::Sqlserver => Connector::SqlServer { server, database, schema },
+                ConnectorWord::Postgresql => Connector::Postgres { server, database, schema },
+            };
             out.push((name, topic, connector));
         }
     }

@@ -163,7 +163,6 @@ pub enum AuthWord {
 #[schemars(deny_unknown_fields, title = "sources/<name>.yaml")]
 pub struct SourceFile {
     /// Who writes the topics.
-    #[expect(dead_code, reason = "the schema allows one word so far")]
     pub connector: ConnectorWord,
     /// The connector's `topic.prefix`, e.g. `library`.
     pub server: String,
@@ -178,11 +177,12 @@ pub struct SourceFile {
     pub tables: Vec<String>,
 }
 
-/// `sqlserver`: Debezium's SQL Server connector, or whoever speaks as it does.
+/// `sqlserver`: Debezium's SQL Server connector, or whoever speaks as it does; `postgresql`: its PostgreSQL connector.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectorWord {
     Sqlserver,
+    Postgresql,
 }
 
 /// `contracts/<table>.yaml`: what a source table holds and what must be true of it.

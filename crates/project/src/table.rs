@@ -42,6 +42,15 @@ pub enum Connector {
         /// The database's schema.
         schema: String,
     },
+    /// Debezium's PostgreSQL connector.
+    Postgres {
+        /// `topic.prefix` of the connector.
+        server: String,
+        /// The database.
+        database: String,
+        /// The database's schema.
+        schema: String,
+    },
 }
 
 /// A rule on a column.
@@ -142,12 +151,13 @@ impl Table {
         format!("{}-value", self.topic)
     }
 
-    /// The namespace of the connector's Avro schemas: `<server>.<database>.<schema>.<table>`.
+    /// The namespace of the connector's Avro schemas, e.g. `<server>.<database>.<schema>.<table>`.
     pub fn namespace(&self) -> String {
         match &self.connector {
             Connector::SqlServer { server, database, schema } => {
                 format!("{server}.{database}.{schema}.{}", self.name)
             }
+            Connector::Postgres { server, schema, .. } => format!("{server}.{schema}.{}", self.name),
         }
     }
 }

@@ -219,6 +219,12 @@ pub enum SourceError {
         /// What the source makes for it.
         wanted: i64,
     },
+    /// A table's topic belongs to a connector that Weir does not speak for.
+    #[error("the events of `{table}` come from another connector than SQL Server's")]
+    ForeignConnector {
+        /// The table.
+        table: String,
+    },
     /// A record does not fit its table's schema.
     #[error("a record of the source could not be encoded")]
     Encode {
@@ -388,6 +394,12 @@ impl Diagnose for SourceError {
                 "somebody else produced to the topic after the replay",
                 "replay into a new folder",
                 Retry::Never,
+            ),
+            Self::ForeignConnector { .. } => diagnosis(
+                "W2044",
+                "replayed events are those of SQL Server, with its positions in the log",
+                "let the connector send them, or replay into a pipeline whose source says `connector: sqlserver`",
+                Retry::AfterConfiguration,
             ),
             // The envelope and the stream know better what helps.
             Self::Encode { source } => source.diagnosis(),

@@ -5,8 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use ureq::Agent;
+use ureq::http::{HeaderValue, Request, header};
+use ureq::middleware::MiddlewareNext;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, SendBody};
 
 use crate::error::StreamError;
 
@@ -44,14 +50,26 @@ struct Refusal {
 }
 
 impl Registry {
-    /// `url` without a final slash, e.g. `http://127.0.0.1:8081`. Nothing is asked yet.
-    pub fn new(url: impl Into<Arc<str>>) -> Self {
-        let config =
-            Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).http_status_as_error(false).build();
-        Self { url: url.into(), agent: Agent::new_with_config(config), schemas: Arc::default() }
+    /// `url` without a final slash, e.g. `http://127.0.0.1:8081`; `user:password@` in front of the host goes to the
+    /// registry and nowhere else. Nothing is asked yet.
+    pub fn new(url: impl AsRef<str>) -> Self {
+        let (url, credentials) = without_credentials(url.as_ref());
+        // The system's certificates, where a company's own are.
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .http_status_as_error(false)
+            .tls_config(tls);
+        if let Some(credentials) = credentials {
+            config = config.middleware(move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+                request.headers_mut().insert(header::AUTHORIZATION, credentials.clone());
+                next.handle(request)
+            });
+        }
+        Self { url: url.into(), agent: Agent::new_with_config(config.build()), schemas: Arc::default() }
     }
 
-    /// Its URL.
+    /// Its URL, without credentials.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -114,4 +132,20 @@ impl Registry {
         };
         once.retry(pauses).when(passing).call()
     }
+}
+
+/// A URL without `user:password@`, and what they are as a header. Both are percent-encoded there, as in any URL.
+fn without_credentials(url: &str) -> (String, Option<HeaderValue>) {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| rest.rsplit_once('@').map(|parts| (scheme, parts)));
+    let Some((scheme, (user, rest))) = parts else { return (url.to_owned(), None) };
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
+    let mut plain: Vec<u8> = percent_decode_str(user).collect();
+    plain.push(b':');
+    plain.extend(percent_decode_str(password));
+    let header = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(plain)));
+    let header = header.ok().map(|mut header| {
+        header.set_sensitive(true);
+        header
+    });
+    (format!("{scheme}://{rest}"), header)
 }

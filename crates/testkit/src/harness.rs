@@ -2,8 +2,7 @@
 //!
 //! A test whose real part is missing is skipped with its reason, never passed silently: the reason is
 //! printed past the test runner's capture, counted in the file that `WEIR_SKIPS` names, and becomes a
-//! failure when `WEIR_REQUIRE` (comma-separated: `psql,python,s3,online-retail,spark,terraform,actionlint`) names the
-//! part.
+//! failure when `WEIR_REQUIRE` names the part (comma-separated; CONTRIBUTING.md lists them).
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};

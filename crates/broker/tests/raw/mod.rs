@@ -1,5 +1,7 @@
 //! A client that sends exactly what a test says, in exactly the version that it says.
 
+pub mod behaviours;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

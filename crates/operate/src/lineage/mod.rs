@@ -205,6 +205,7 @@ async fn way_to_staging(table: &Table, edges: &mut Vec<Edge>) -> Result<(), Diag
     }
     let place: &[&str] = match &table.connector {
         Connector::SqlServer { .. } => &["source.commit_lsn", "source.change_lsn", "source.event_serial_no"],
+        Connector::Postgres { .. } => &["source.sequence"],
     };
     for part in place {
         let text = Some("the source's own order".to_owned());

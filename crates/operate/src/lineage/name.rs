@@ -73,6 +73,9 @@ impl Lineage<'_> {
                 Some(Connector::SqlServer { server, database, schema }) => {
                     (format!("mssql://{server}"), format!("{database}.{schema}.{}", field.table))
                 }
+                Some(Connector::Postgres { server, database, schema }) => {
+                    (format!("postgres://{server}"), format!("{database}.{schema}.{}", field.table))
+                }
                 None => ("mssql://source".to_owned(), field.table.clone()),
             },
             Place::Topic => {
@@ -101,7 +104,7 @@ impl Lineage<'_> {
 
 fn source_schema(table: &Table) -> &str {
     match &table.connector {
-        Connector::SqlServer { schema, .. } => schema,
+        Connector::SqlServer { schema, .. } | Connector::Postgres { schema, .. } => schema,
     }
 }
 

@@ -4,7 +4,7 @@
 //! zone is read whole and judged on its own, so that a fault shows in the zone that made it.
 
 mod expected;
-mod quarantined;
+mod last;
 mod report;
 mod star;
 mod stream;
@@ -70,14 +70,14 @@ pub async fn reconcile(
         report.zones.push(zones::staging(lake, table, of_table).await?);
         report.accounts.extend(zones::accounts(lake, table, of_table).await?);
     }
+    drop(expected);
+    let states = last::states(project, lake, witness).await?;
     if let Some(warehouse) = warehouse {
         for table in &project.tables {
-            report.zones.push(warehouse::mirror(warehouse, table, &expected[&table.name])?);
+            report.zones.push(warehouse::mirror(warehouse, table, &states.sent[&table.name])?);
         }
     }
-    drop(expected);
-    let states = quarantined::last_states(project, lake, witness).await?;
-    report.zones.extend(star::curated(project, lake, states).await?);
+    report.zones.extend(star::curated(project, lake, states.staged()).await?);
     if let Some(warehouse) = warehouse {
         for model in &project.models {
             report.zones.extend(warehouse::analytics(warehouse, lake, model).await?);

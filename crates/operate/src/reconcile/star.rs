@@ -15,7 +15,7 @@ use weir_core::zone::Zone;
 use weir_lake::Lake;
 use weir_project::{Deletes, Model, ModelKind, Project, Table};
 
-use super::quarantined::{LastState, LastStates};
+use super::last::{LastState, LastStates};
 use super::report::ZoneLine;
 use super::tally::{Tally, fingerprint};
 use super::values::row;
@@ -40,7 +40,7 @@ pub async fn curated(project: &Project, lake: &Lake, mut states: LastStates) -> 
 async fn of_model(lake: &Lake, table: &Table, model: &Model, states: &[LastState]) -> Result<ZoneLine, Diagnosed> {
     let keeps_deleted = matches!(model.kind, ModelKind::Dimension { deletes: Deletes::Ignore | Deletes::Mark, .. });
     let rows: Vec<&Row> =
-        states.iter().filter(|state| keeps_deleted || !state.deleted).filter_map(|state| state.row.as_ref()).collect();
+        states.iter().filter(|state| keeps_deleted || !state.deleted).filter_map(LastState::row).collect();
     let mut tally = Tally::default();
     let key = model.key_indexes();
     for chunk in rows.chunks(CHUNK) {

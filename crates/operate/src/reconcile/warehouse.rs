@@ -1,5 +1,7 @@
 //! The warehouse against the lake and the stream: `analytics` equals curated, the mirrors the last states.
 
+use std::collections::HashMap;
+
 use weir_core::diagnosis::Diagnosed;
 use weir_core::value::Value;
 use weir_core::zone::Zone;
@@ -7,9 +9,9 @@ use weir_lake::Lake;
 use weir_project::{Model, ModelKind, Table};
 use weir_warehouse::Warehouse;
 
-use super::expected::ExpectedTable;
+use super::last::LastState;
 use super::report::ZoneLine;
-use super::tally::{Tally, fingerprint};
+use super::tally::{Fingerprint, Tally, fingerprint};
 use super::values::row;
 use super::zones::scan;
 
@@ -35,10 +37,15 @@ pub async fn analytics(warehouse: &Warehouse, lake: &Lake, model: &Model) -> Res
 }
 
 /// Every key that lives at the source has its last row in the mirror, and no other key has one.
-pub fn mirror(warehouse: &Warehouse, table: &Table, expected: &ExpectedTable) -> Result<ZoneLine, Diagnosed> {
+pub fn mirror(
+    warehouse: &Warehouse,
+    table: &Table,
+    states: &HashMap<Fingerprint, LastState>,
+) -> Result<ZoneLine, Diagnosed> {
     let mut tally = Tally::default();
-    for (key, row) in expected.living() {
-        tally.expect(key, Some(row));
+    #[allow(clippy::iter_over_hash_type, reason = "a set is filled: the order does not show")]
+    for (key, state) in states.iter().filter(|(_, state)| !state.deleted) {
+        tally.expect(*key, state.row().map(fingerprint));
     }
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let key = table.key_indexes();

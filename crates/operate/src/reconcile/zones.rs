@@ -84,10 +84,10 @@ pub async fn staging(lake: &Lake, table: &Table, expected: &ExpectedTable) -> Re
     }
     let mut ended = HashSet::new();
     for zone in [Zone::Staging, Zone::Quarantine] {
-        each_change(lake, zone, table, |name, op, order_key| {
-            let by_truncation = op == Op::Delete && expected.truncations.contains(order_key);
-            if !(by_truncation && ended.insert(name)) {
-                tally.find(name, 0);
+        each_change(lake, zone, table, |found| {
+            let by_truncation = found.op == Op::Delete && expected.truncations.contains(&found.order_key);
+            if !(by_truncation && ended.insert(found.name)) {
+                tally.find(found.name, 0);
             }
         })
         .await?;
@@ -95,19 +95,33 @@ pub async fn staging(lake: &Lake, table: &Table, expected: &ExpectedTable) -> Re
     Ok(tally.line("staging", &table.name))
 }
 
-/// The identity of every row of a table of typed rows, with its operation and order key.
+/// A change that was found in a zone.
+pub struct Found {
+    /// Its identity.
+    pub name: Fingerprint,
+    /// Its key.
+    pub key: Fingerprint,
+    /// What was done.
+    pub op: Op,
+    /// When, in the source's own order.
+    pub order_key: OrderKey,
+}
+
+/// Every change of a table of typed rows.
 pub async fn each_change(
     lake: &Lake,
     zone: Zone,
     table: &Table,
-    mut visit: impl FnMut(Fingerprint, Op, &OrderKey),
+    mut visit: impl FnMut(Found),
 ) -> Result<(), Diagnosed> {
     let mut columns = vec!["_op", "_order_key"];
     columns.extend(table.key.iter().map(|name| name.as_str()));
     scan(lake, zone, table.name.as_str(), &columns, |batch| {
         for index in 0..batch.num_rows() {
             let (op, order_key) = place(batch.column(0), batch.column(1), index)?;
-            visit(identity(&row(&batch.columns()[2..], index)?, op, &order_key), op, &order_key);
+            let key = row(&batch.columns()[2..], index)?;
+            let (name, key) = (identity(&key, op, &order_key), fingerprint(&key));
+            visit(Found { name, key, op, order_key });
         }
         Ok(())
     })

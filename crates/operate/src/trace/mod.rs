@@ -274,7 +274,9 @@ fn is_record(row: &Located, change: &Change) -> bool {
 fn change(table: &Table, row: &Located, op: &str, state: &'static str) -> Change {
     let order_key = OrderKey::from_stored(&row.bytes(ORDER_KEY));
     let source = match &table.connector {
-        Connector::SqlServer { database, schema, .. } => format!("{database}.{schema}.{}", table.name),
+        Connector::SqlServer { database, schema, .. } | Connector::Postgres { database, schema, .. } => {
+            format!("{database}.{schema}.{}", table.name)
+        }
     };
     Change {
         source,

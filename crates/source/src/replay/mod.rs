@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_core::failpoint;
-use weir_project::Table;
+use weir_project::{Connector, Table};
 
 use crate::error::SourceError;
 use crate::manifest::{self, Claim};
@@ -85,6 +85,9 @@ fn run(
     mut sink: impl Sink,
     progress: &mut OnProgress<'_>,
 ) -> Result<Progress, SourceError> {
+    if let Some(table) = tables.iter().find(|table| !matches!(table.connector, Connector::SqlServer { .. })) {
+        return Err(SourceError::ForeignConnector { table: table.name.to_string() });
+    }
     let ends = open_topics(source, tables, options, &mut sink)?;
     let mut encodings = Vec::with_capacity(tables.len());
     for table in tables {

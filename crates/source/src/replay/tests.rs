@@ -274,3 +274,14 @@ fn generating_and_encoding_keep_up_with_the_path() {
     // A tenth of the target: other work may share the machine.
     assert!(rate > 30_000.0, "{rate:.0} records/s");
 }
+
+#[test]
+fn a_table_of_another_connector_is_refused_before_anything_is_made() {
+    let logs = Arc::default();
+    let mut tables = retail();
+    let (server, database, schema) = ("shop".into(), "shop".into(), "public".into());
+    tables[1].connector = Connector::Postgres { server, database, schema };
+    let refused = run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(&refused, Err(SourceError::ForeignConnector { table }) if *table == *tables[1].name), "{refused:?}");
+    assert!(logs.lock().unwrap().is_empty());
+}

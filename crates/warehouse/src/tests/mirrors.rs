@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_core::change::Op;
-use weir_project::Project;
+use weir_project::{Connector, Project};
 
 use super::{Fixture, project, rows};
 use crate::mirror::decode::Decode;
@@ -226,6 +226,39 @@ fn with_equal_places_the_create_comes_after_the_delete() {
     let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
     advance(&mut mirrors);
     assert_eq!(rows(&mut fixture.session(), STATE), ["p1|2.000"]);
+}
+
+#[test]
+fn a_value_that_the_source_did_not_log_is_the_one_that_the_row_has() {
+    let topics = Topics::default();
+    let fixture = Fixture::with(options(&topics));
+    let mut project = small_project();
+    let postgres =
+        Connector::Postgres { server: "shop".into(), database: "shop".into(), schema: "public".into() };
+    project.tables[0].connector = postgres;
+    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values()).unwrap();
+    let send = |id: u8, op: Op, place: u32, description: &str| {
+        let change = String::from_utf8(change(id, op, place, &place.to_string())).unwrap();
+        let described = change.replace(r#""description":null"#, &format!(r#""description":{description}"#));
+        topics.send(TOPIC, 0, Some(described.into_bytes()));
+    };
+    let unlogged = format!("\"{}\"", project.staging.unavailable_value);
+    send(1, Op::Create, 1, r#""long""#);
+    send(4, Op::Create, 1, r#""short""#);
+    advance(&mut mirrors);
+    // 1 has its value from the mirror, 2 from this step, 3 from nowhere; 4 has lost its own.
+    send(1, Op::Update, 2, &unlogged);
+    send(2, Op::Create, 1, r#""other""#);
+    send(2, Op::Update, 2, r#""longer""#);
+    send(2, Op::Update, 3, &unlogged);
+    send(3, Op::Update, 2, &unlogged);
+    send(4, Op::Update, 2, "null");
+    send(4, Op::Update, 3, &unlogged);
+    advance(&mut mirrors);
+    assert_eq!(
+        rows(&mut fixture.session(), "SELECT product_id, description, list_price FROM staging.product ORDER BY 1"),
+        ["p1|long|2.000", "p2|longer|3.000", "p3|-|2.000", "p4|-|3.000"]
+    );
 }
 
 #[test]
