@@ -15,7 +15,7 @@ module "pipeline" {
     retention_ms    = 604800000
     refresh_minutes = 5
     lake_prefix     = "zones"
-    tables          = [{ name = "customer", topic = "options.customer.cdc", server = "options", database = "OptionsDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+    tables          = [{ name = "customer", topic = "options.customer.cdc", connector = "sqlserver", server = "options", database = "OptionsDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 
   account_id       = "111122223333"

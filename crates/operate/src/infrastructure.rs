@@ -31,10 +31,14 @@ pub fn tfvars(project: &Project) -> Value {
 }
 
 fn table(table: &Table) -> Value {
-    let Connector::SqlServer { server, database, schema } = &table.connector;
+    let (connector, server, database, schema) = match &table.connector {
+        Connector::SqlServer { server, database, schema } => ("sqlserver", server, database, schema),
+        Connector::Postgres { server, database, schema } => ("postgresql", server, database, schema),
+    };
     json!({
         "name": table.name,
         "topic": table.topic,
+        "connector": connector,
         "server": server,
         "database": database,
         "schema": schema,

@@ -11,9 +11,9 @@ variables {
   subnet_ids  = ["subnet-1", "subnet-2", "subnet-3"]
 
   tables = [
-    { name = "customer", topic = "shop.customer.cdc", server = "shop", database = "ShopDB", schema = "dbo" },
-    { name = "order", topic = "shop.order.cdc", server = "shop", database = "ShopDB", schema = "dbo" },
-    { name = "stock", topic = "store.stock.cdc", server = "store", database = "StoreDB", schema = "dbo" },
+    { name = "customer", topic = "shop.customer.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo" },
+    { name = "order", topic = "shop.order.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo" },
+    { name = "stock", topic = "store.stock.cdc", connector = "sqlserver", server = "store", database = "StoreDB", schema = "dbo" },
   ]
   source_database   = { host = "sql.example.com" }
   plugin            = { bucket = "shop-artifacts", key = "debezium-1.zip" }
@@ -74,8 +74,8 @@ run "refuses_two_tables_on_one_topic" {
 
   variables {
     tables = [
-      { name = "customer", topic = "shop.cdc", server = "shop", database = "ShopDB", schema = "dbo" },
-      { name = "order", topic = "shop.cdc", server = "shop", database = "ShopDB", schema = "dbo" },
+      { name = "customer", topic = "shop.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo" },
+      { name = "order", topic = "shop.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo" },
     ]
   }
 

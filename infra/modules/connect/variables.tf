@@ -16,16 +16,22 @@ variable "kms_key_arn" {
 variable "tables" {
   description = "Source tables: where each stands and the topic that carries its changes."
   type = list(object({
-    name     = string
-    topic    = string
-    server   = string
-    database = string
-    schema   = string
+    name      = string
+    topic     = string
+    connector = string
+    server    = string
+    database  = string
+    schema    = string
   }))
 
   validation {
     condition     = length(var.tables) > 0 && length(distinct(var.tables[*].topic)) == length(var.tables)
     error_message = "tables lists at least one table, each with a topic of its own."
+  }
+
+  validation {
+    condition     = alltrue([for table in var.tables : table.connector == "sqlserver"])
+    error_message = "This module runs Debezium's SQL Server connector; the topics of another one come from elsewhere."
   }
 }
 

@@ -9,7 +9,7 @@ variables {
     refresh_minutes = 1
     lake_bucket     = "shop-lake"
     lake_prefix     = "zones"
-    tables          = [{ name = "customer", topic = "shop.customer.cdc", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+    tables          = [{ name = "customer", topic = "shop.customer.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 
   account_id       = "111122223333"
@@ -52,7 +52,7 @@ run "without_a_bucket_in_the_pipeline_the_name_is_made" {
       partitions      = 4
       retention_ms    = 604800000
       refresh_minutes = 1
-      tables          = [{ name = "customer", topic = "shop.customer.cdc", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+      tables          = [{ name = "customer", topic = "shop.customer.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
     }
   }
 

@@ -9,12 +9,13 @@ variable "pipeline" {
     lake_bucket     = optional(string)
     lake_prefix     = optional(string, "")
     tables = list(object({
-      name     = string
-      topic    = string
-      server   = string
-      database = string
-      schema   = string
-      view     = string
+      name      = string
+      topic     = string
+      connector = string
+      server    = string
+      database  = string
+      schema    = string
+      view      = string
     }))
   })
 

@@ -88,7 +88,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn a_truncation_is_an_event_of_its_own_and_comes_again_as_a_repeat() {
         let truncation = |offset, commit| {
             let mut record = record(offset, Op::Truncate, commit, 0);
@@ -102,6 +101,7 @@ mod tests {
         assert_eq!((table.truncations.len(), table.repeats, table.changes.len()), (1, 1, 1));
     }
 
+    #[test]
     fn a_second_delivery_is_a_repeat_even_where_the_ledger_calls_it_a_change() {
         let mut table = ExpectedTable::default();
         table.add(&record(0, Op::Create, 1, 10));

@@ -41,7 +41,7 @@ pub struct States {
     /// Of all changes.
     pub sent: LastStates,
     /// Of the keys with a change in quarantine: without it, none where nothing is left.
-    staged: HashMap<TableName, HashMap<Fingerprint, Option<LastState>>>,
+    staged: BTreeMap<TableName, HashMap<Fingerprint, Option<LastState>>>,
 }
 
 impl LastState {
@@ -116,7 +116,7 @@ impl States {
 pub async fn states(project: &Project, lake: &Lake, witness: &dyn Witness) -> Result<States, Diagnosed> {
     let mut quarantine: HashMap<TableName, HashSet<Fingerprint>> = HashMap::new();
     let empty = || project.tables.iter().map(|table| (table.name.clone(), HashMap::new())).collect();
-    let mut states = States { sent: empty(), staged: HashMap::new() };
+    let mut states = States { sent: empty(), staged: BTreeMap::new() };
     for table in &project.tables {
         let names = quarantine.entry(table.name.clone()).or_default();
         let keys = states.staged.entry(table.name.clone()).or_default();
