@@ -8,6 +8,7 @@ mod aggregate;
 mod docs;
 mod errors;
 mod kill;
+mod landing;
 mod lineage;
 mod model;
 mod path;

@@ -1,6 +1,7 @@
 //! The steps of staging: read what landed, decide every row, commit quarantine, commit staging.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
@@ -89,11 +90,12 @@ impl Stager {
         let mut main = lake.create_table(Zone::Staging, name, &schema, Partitioning::Hour).await.map_err(failed)?;
         let mut quarantine = lake.table(Zone::Quarantine, name).await.map_err(failed)?;
         if let Some(quarantine) = &mut quarantine {
-            side::undo_ahead(quarantine, Some(&main), READERS).await.map_err(failed)?;
+            let ahead = side::ahead(quarantine, Some(&main), |reader| reader.starts_with(READERS)).await;
+            side::take_back(quarantine, ahead.map_err(failed)?).await.map_err(failed)?;
         }
         if self.cleaned.insert(table.name.clone()) {
             for table in [Some(&main), quarantine.as_ref()].into_iter().flatten() {
-                table.remove_orphans().await.map_err(failed)?;
+                table.remove_orphans(Duration::ZERO).await.map_err(failed)?;
             }
         }
         grow(table, &mut main, &schema).await?;

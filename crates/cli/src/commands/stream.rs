@@ -4,23 +4,44 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_landing::Until;
-use weir_operate::run;
+use weir_operate::{Site, run};
 
-use super::{site, until_asked_to_stop};
+use super::until_asked_to_stop;
 use crate::args::{Global, Stream};
 use crate::failure::Failure;
-use crate::output::Listing;
+use crate::output::{Listing, say};
 
 pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
-    let site = site(global).await?;
+    let project = super::project(global)?;
+    if let Some(unknown) = args.accept_gap.iter().find(|name| project.table(name).is_none()) {
+        return Err(Failure::Usage(format!("`{unknown}` is no table of the pipeline")));
+    }
+    let site = Site::open(project, &global.dir).await?;
     let until = if args.once { Until::CaughtUp } else { Until::Forever(until_asked_to_stop()) };
-    let landed = run::land(&site, &until).await;
+    let landings = async {
+        for (table, gaps) in run::accept_gaps(&site, &args.accept_gap).await? {
+            for gap in gaps {
+                say(&format!("gap of `{table}` accepted: its topic {gap}"));
+            }
+        }
+        run::land(&site, &until).await
+    };
+    let landings = landings.await;
     let closed = site.close().await;
-    let landed = landed?;
+    let landings = landings?;
     closed?;
     let mut listing =
         Listing::new(["table", "received", "landed", "dead letters", "repeated", "tombstones", "late", "commits"]);
-    for (table, landed) in landed {
+    let mut stopped = None;
+    for (table, landed) in landings {
+        let landed = match landed {
+            Ok(landed) => landed,
+            Err(error) => {
+                let code = Failure::from(error).report();
+                stopped.get_or_insert(code);
+                continue;
+            }
+        };
         let counts = landed.counts;
         listing.row([
             json!(table),
@@ -34,5 +55,5 @@ pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
         ]);
     }
     listing.print(global.output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(stopped.unwrap_or(ExitCode::SUCCESS))
 }

@@ -1,6 +1,7 @@
 //! The lake on a temporary folder, with and without a store that fails on command.
 
 mod commits;
+mod contended;
 mod failing;
 mod patch;
 mod speed;
