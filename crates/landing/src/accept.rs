@@ -67,10 +67,7 @@ impl Worker<'_> {
             letters.commit_behind_others(commit).await.map_err(self.failed())?;
         }
         let moved = commit.positions.iter().chain(&commit.rewind).map(|(name, _)| name.clone());
-        commit.follows = moved
-            .map(|name| (self.standing.positions.get(&name).copied(), name))
-            .map(|(at, name)| (name, at))
-            .collect();
+        commit.follows = moved.map(|name| self.standing.follows(name)).collect();
         commit.info = Map::from_iter([(INFO.to_owned(), info(&seen.topic_id, gap))]);
         let failed = self.failed();
         let Some(main) = &mut self.main else { return Ok(()) };
@@ -80,7 +77,10 @@ impl Worker<'_> {
 }
 
 fn info(topic_id: &str, gap: &Gap) -> Value {
-    let lost = |lost: &Lost| json!({ "partition": lost.partition, "from": lost.from, "to": lost.to, "since": lost.since, "until": lost.until });
+    let lost = |lost: &Lost| {
+        let Lost { partition, from, to, since, until } = lost;
+        json!({ "partition": partition, "from": from, "to": to, "since": since, "until": until })
+    };
     let cut = |cut: &Cut| json!({ "partition": cut.partition, "from": cut.high, "to": cut.landed });
     let (kind, ranges): (&str, Vec<Value>) = match gap {
         Gap::Retention(all) => ("retention", all.iter().map(lost).collect()),

@@ -92,9 +92,12 @@ impl<F: Feed> Reader<F> {
 
     /// Starts reading. The first time fixes what counts as caught up.
     pub(crate) fn begin(&mut self, seen: Seen, starts: &[(i32, i64)]) -> Result<(), StreamError> {
-        let at: Vec<(i32, Start)> = starts.iter().map(|(partition, next)| (*partition, Start::At(*next))).collect();
-        self.feed.assign(&at)?;
-        self.feed.publish(starts);
+        // A member without partitions has answered its group already, or has not heard of it yet.
+        if !starts.is_empty() {
+            let at: Vec<(i32, Start)> = starts.iter().map(|(partition, next)| (*partition, Start::At(*next))).collect();
+            self.feed.assign(&at)?;
+            self.feed.publish(starts);
+        }
         self.topic_id = seen.topic_id;
         self.next = starts.iter().copied().collect();
         // A partition that holds nothing is read already.

@@ -150,9 +150,12 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             let mut main = self.main_table(&[]).await?;
-            let claims = ahead.readers().filter_map(of_reader).map(|(id, partition)| claim(id, partition));
-            let next = |claim: String| (main.position(&claim).unwrap_or(0) + 1, claim);
-            let positions = claims.map(next).map(|(number, claim)| (claim, number)).collect();
+            let claims = ahead.readers().filter_map(of_reader).map(|(id, partition)| {
+                let claim = claim(id, partition);
+                let number = main.position(&claim).unwrap_or(0) + 1;
+                (claim, number)
+            });
+            let positions = claims.collect();
             let follows = ahead.readers().map(|reader| (reader.to_owned(), main.position(reader))).collect();
             let mut done = main.commit(Commit { positions, follows, ..Commit::default() }).await.map(drop);
             self.main = Some(main);

@@ -142,6 +142,12 @@ impl Standing {
         self.positions.keys().any(|reader| of_reader(reader).is_some())
     }
 
+    /// A position that a commit follows: where it stands here.
+    pub fn follows(&self, name: String) -> (String, Option<i64>) {
+        let at = self.positions.get(&name).copied();
+        (name, at)
+    }
+
     /// What is lost when the topic that was landed is no more: all behind the last landed offsets.
     pub fn all_behind(&self) -> Vec<Lost> {
         let readers = self.positions.iter().filter_map(|(reader, last)| Some((of_reader(reader)?.1, *last)));

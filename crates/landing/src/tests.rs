@@ -251,30 +251,6 @@ async fn a_dead_letter_keeps_the_record_and_names_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_commit_ahead_of_the_table_is_taken_back_and_done_again() {
-    let folder = TempDir::new().unwrap();
-    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
-    topic.push(0, Some(b"poison".to_vec()));
-    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
-    // What a worker leaves that is killed between its two commits.
-    let schema = deadletter::schema();
-    let mut letters = lake.create_table(Zone::Deadletter, "customer", &schema, Partitioning::None).await.unwrap();
-    let mut polled = crate::batch::Polled::default();
-    let mut reading = topic.clone();
-    reading.assign(&[(0, Start::At(0))]).unwrap();
-    polled.push(reading.poll(1, 1, Duration::ZERO).unwrap());
-    let reject = [(0, weir_envelope::Reject::WrongMagic)];
-    let rows = deadletter::rows(&table.name, &table.topic, &polled, &reject, 0).unwrap();
-    let file = NewFile { partition: Partition::None, batches: vec![rows], tags: Default::default() };
-    let add = vec![letters.write_file(file).await.unwrap()];
-    letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 1)], ..Commit::default() }).await.unwrap();
-
-    let counts = landing(&lake, &topic, 10).await.counts;
-    assert_eq!((counts.landed, counts.dead_lettered), (1, 1));
-    assert_eq!(offsets(&lake, Zone::Deadletter).await, [(0, 0)]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batches() {
     let folder = TempDir::new().unwrap();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());

@@ -279,8 +279,8 @@ impl Worker<'_> {
         positions.extend(self.beginnings.iter().filter(|(reader, _)| !read.contains(reader)).cloned());
         let claims = ranges.keys().map(|partition| claim(&self.topic_id, *partition));
         let moved = positions.iter().map(|(reader, _)| reader.clone()).chain(claims);
-        let follows = moved.map(|name| (self.standing.positions.get(&name).copied(), name));
-        Commit { add, follows: follows.map(|(at, name)| (name, at)).collect(), positions, ..Commit::default() }
+        let follows = moved.map(|name| self.standing.follows(name)).collect();
+        Commit { add, positions, follows, ..Commit::default() }
     }
 
     async fn decode<S: Schemas>(

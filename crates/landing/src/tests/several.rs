@@ -71,30 +71,32 @@ async fn workers_that_swap_their_partitions_under_load_land_every_record_once() 
     assert_eq!(both.len(), 60, "no record twice");
 }
 
-/// Dead letters as a writer leaves them that was stopped between its two commits.
+/// Dead letters of the first two records, as a worker leaves them that was stopped between its two commits.
 async fn letters_of_a_paused_worker(lake: &Lake, topic: &Topic) {
     let (schema, table) = (deadletter::schema(), customer());
     let mut letters = lake.create_table(Zone::Deadletter, "customer", &schema, Partitioning::None).await.unwrap();
     let (mut reading, mut polled) = (topic.clone(), Polled::default());
     reading.assign(&[(0, Start::At(0))]).unwrap();
-    polled.push(reading.poll(1, 1, Duration::ZERO).unwrap());
-    let rows =
-        deadletter::rows(&table.name, &table.topic, &polled, &[(0, weir_envelope::Reject::WrongMagic)], 0).unwrap();
+    polled.push(reading.poll(2, 1, Duration::ZERO).unwrap());
+    let reject = [(0, weir_envelope::Reject::WrongMagic)];
+    let rows = deadletter::rows(&table.name, &table.topic, &polled, &reject, 0).unwrap();
     let file = NewFile { partition: Partition::None, batches: vec![rows], tags: Default::default() };
     let add = vec![letters.write_file(file).await.unwrap()];
-    letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 0)], ..Commit::default() }).await.unwrap();
+    letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 1)], ..Commit::default() }).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whose_dead_letters_were_taken_back_can_no_longer_commit_its_rows() {
+async fn dead_letters_ahead_of_the_table_are_taken_back_and_whoever_wrote_them_can_commit_no_rows() {
     let folder = TempDir::new().unwrap();
-    let (lake, topic) = (lake(&folder).await, Topic::new("A"));
+    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, Some(b"poison".to_vec()));
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     letters_of_a_paused_worker(&lake, &topic).await;
-    landing(&lake, &topic, 10).await;
+    let counts = landing(&lake, &topic, 10).await.counts;
+    assert_eq!((counts.landed, counts.dead_lettered), (1, 1));
     assert_eq!(offsets(&lake, Zone::Deadletter).await, [(0, 0)]);
     let mut main = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
-    assert_eq!((main.position("weir:A:0"), main.position("weir-claim:A:0")), (Some(0), Some(1)));
+    assert_eq!((main.position("weir:A:0"), main.position("weir-claim:A:0")), (Some(1), Some(1)));
     // What the paused one would commit: it began when there was no claim.
     let follows = vec![("weir-claim:A:0".to_owned(), None)];
     let late = main.commit(Commit { follows, ..Commit::default() }).await;
