@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use weir_stream::{Start, StreamError};
+use weir_stream::{Record, Start, StreamError};
 
 use crate::batch::Polled;
 use crate::feed::Feed;
@@ -92,12 +92,9 @@ impl<F: Feed> Reader<F> {
 
     /// Starts reading. The first time fixes what counts as caught up.
     pub(crate) fn begin(&mut self, seen: Seen, starts: &[(i32, i64)]) -> Result<(), StreamError> {
-        // A member without partitions has answered its group already, or has not heard of it yet.
-        if !starts.is_empty() {
-            let at: Vec<(i32, Start)> = starts.iter().map(|(partition, next)| (*partition, Start::At(*next))).collect();
-            self.feed.assign(&at)?;
-            self.feed.publish(starts);
-        }
+        let at: Vec<(i32, Start)> = starts.iter().map(|(partition, next)| (*partition, Start::At(*next))).collect();
+        self.feed.assign(&at)?;
+        self.feed.publish(starts);
         self.topic_id = seen.topic_id;
         self.next = starts.iter().copied().collect();
         // A partition that holds nothing is read already.
@@ -176,6 +173,13 @@ impl<F: Feed> Reader<F> {
                 continue;
             }
             heard = Instant::now();
+            // What was not asked for, e.g. of a partition that another worker has now, is none of this reader's.
+            let is_next =
+                |record: Record<'_>| self.next.get(&record.partition).is_some_and(|next| record.offset >= *next);
+            if !records.records().all(is_next) {
+                self.must_reopen = true;
+                break;
+            }
             self.next.extend(records.records().map(|record| (record.partition, record.offset + 1)));
             polled.push(records);
         }

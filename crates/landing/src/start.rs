@@ -224,7 +224,7 @@ mod tests {
     fn records_that_were_deleted_before_they_were_landed_are_named_with_offsets_and_times() {
         let gap = starting(&[("weir:A:0", 9), ("weir:A:1", 0)], &[(0, 15, 20), (1, 1, 1)]).expect_err("a gap");
         let text = gap.to_string();
-        assert!(text.contains("partition 0 offset 10 to 14, after the event of 2023-11-14 22:13:20"), "{text}");
+        assert!(text.contains("partition 0 offset 10 to 14, after the event of 2023-11-14T22:13:20"), "{text}");
         assert!(!text.contains("partition 1"), "{text}");
     }
 
