@@ -91,7 +91,8 @@ def committed(bootstrap, topic, group, partition):
 
 
 def groups(bootstrap):
-    listed = AdminClient({"bootstrap.servers": bootstrap}).list_consumer_groups().result(SECONDS)
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    listed = admin.list_consumer_groups().result(SECONDS)
     return sorted(group.group_id for group in listed.valid)
 
 

@@ -194,6 +194,7 @@ impl Worker<'_> {
         decoding: &Arc<Mutex<Decoding<S>>>,
         polled: Polled,
     ) -> Result<bool, LandingError> {
+        failpoint::hit("landing.polled");
         let ingested_at = chrono::Utc::now().timestamp_micros();
         let ranges = polled.ranges(&self.table.topic)?;
         let received = polled.len() as u64;
