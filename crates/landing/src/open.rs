@@ -193,9 +193,3 @@ async fn newest(main: &Table) -> Result<BTreeMap<i32, i64>, LakeError> {
     }
     Ok(newest)
 }
-
-/// See [`UNFINISHED`].
-pub(crate) fn is_stale(began: i64) -> bool {
-    let age = chrono::Utc::now().timestamp_micros().saturating_sub(began);
-    age > i64::try_from(UNFINISHED.as_micros()).unwrap_or(i64::MAX)
-}

@@ -24,7 +24,6 @@ use crate::decoding::{Decoded, Decoding};
 use crate::error::LandingError;
 use crate::feed::{Feed, Schemas};
 use crate::gather::{Limits, Polling, Reader, poll};
-use crate::open::is_stale;
 use crate::start::{Standing, claim, reader};
 
 /// The key under which a commit's info holds [`LandingCounts`] and more.
@@ -414,6 +413,12 @@ async fn write(table: &Table, mut files: Vec<NewFile>) -> Result<Vec<DataFile>, 
     failpoint::hit("landing.file_part_written");
     written.extend(table.write_files(rest).await?);
     Ok(written)
+}
+
+/// Whether a micro-batch of that time, microseconds since 1970 UTC, took longer than [`UNFINISHED`].
+fn is_stale(began: i64) -> bool {
+    let age = chrono::Utc::now().timestamp_micros().saturating_sub(began);
+    age > i64::try_from(UNFINISHED.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn union_of(name: &str, stored: &Schema, parts: &[RecordBatch]) -> Result<SchemaRef, LakeError> {
