@@ -114,15 +114,10 @@ fn group(site: &Site, table: &TableName) -> String {
     format!("weir.{}.{table}.{lake:016x}", site.project.name)
 }
 
-/// Goes over the gaps between these tables and their topics, and says which those were.
-pub async fn accept_gaps(site: &Site, tables: &[TableName]) -> Result<Vec<(TableName, Vec<Gap>)>, Diagnosed> {
-    let mut accepted = Vec::new();
-    for table in site.project.tables.iter().filter(|table| tables.contains(&table.name)) {
-        let feed = Consumer::new(&site.services.connection, &table.topic)?;
-        let gaps = weir_landing::accept_gap(table, &site.project.landing, &site.lake, feed).await?;
-        accepted.push((table.name.clone(), gaps));
-    }
-    Ok(accepted)
+/// Goes over the gaps between a table and its topic, and says which those were.
+pub async fn accept_gap(site: &Site, table: &weir_project::Table) -> Result<Vec<Gap>, Diagnosed> {
+    let feed = Consumer::new(&site.services.connection, &table.topic)?;
+    Ok(weir_landing::accept_gap(table, &site.project.landing, &site.lake, feed).await?)
 }
 
 /// Stages what has landed. A `stager` that is kept remembers the values that others refer to.

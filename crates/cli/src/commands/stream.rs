@@ -19,9 +19,9 @@ pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
     let site = Site::open(project, &global.dir).await?;
     let until = if args.once { Until::CaughtUp } else { Until::Forever(until_asked_to_stop()) };
     let landings = async {
-        for (table, gaps) in run::accept_gaps(&site, &args.accept_gap).await? {
-            for gap in gaps {
-                say(&format!("gap of `{table}` accepted: its topic {gap}"));
+        for table in site.project.tables.iter().filter(|table| args.accept_gap.contains(&table.name)) {
+            for gap in run::accept_gap(&site, table).await? {
+                say(&format!("gap of `{}` accepted: its topic {gap}", table.name));
             }
         }
         run::land(&site, &until).await
