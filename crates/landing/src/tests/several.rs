@@ -71,6 +71,34 @@ async fn workers_that_swap_their_partitions_under_load_land_every_record_once() 
     assert_eq!(both.len(), 60, "no record twice");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_comes_to_two_workers_at_once_is_landed_by_the_quicker_one_and_counted_by_the_other() {
+    let folder = TempDir::new().unwrap();
+    let (lake, topic, table, stop) = (lake(&folder).await, Topic::new("A"), customer(), CancellationToken::new());
+    let workers = [&[0][..], &[1]].map(|given| worker(&lake, member(&topic, given), &stop));
+    for order in 0..40_u32 {
+        for partition in 0..2 {
+            topic.push(partition, change(&table, 2, Op::Create, order.into(), order, HOUR));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let both = || async { lake.table(Zone::Landing, "customer").await.unwrap().map(|main| main.positions().clone()) };
+    for _ in 0..800 {
+        let positions = both().await.unwrap_or_default();
+        if [0, 1].iter().all(|partition| positions.get(&crate::start::reader("A", *partition)) == Some(&39)) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    stop.cancel();
+    let mut counts = weir_core::accounts::LandingCounts::default();
+    for worker in workers {
+        counts += worker.await.unwrap().unwrap().counts;
+    }
+    assert_eq!((counts.received, counts.landed, counts.repeated), (80, 40, 40));
+    assert_eq!(offsets(&lake, Zone::Landing).await.len(), 40);
+}
+
 /// Dead letters of the first two records, as a worker leaves them that was stopped between its two commits.
 async fn letters_of_a_paused_worker(lake: &Lake, topic: &Topic) {
     let (schema, table) = (deadletter::schema(), customer());
