@@ -10,6 +10,7 @@ mod docs;
 mod errors;
 mod infra;
 mod kill;
+mod landing;
 mod lineage;
 mod model;
 mod parts;

@@ -4,6 +4,9 @@ usage: kafka.py BOOTSTRAP list
        kafka.py BOOTSTRAP produce TOPIC PARTITION COUNT   (keys `key-<n>`, values `value-<n>`, LZ4)
        kafka.py BOOTSTRAP consume TOPIC GROUP             (a consumer group, from the beginning to the end, then commits)
        kafka.py BOOTSTRAP committed TOPIC GROUP PARTITION
+       kafka.py BOOTSTRAP groups
+       kafka.py BOOTSTRAP grow TOPIC COUNT                (to so many partitions)
+       kafka.py BOOTSTRAP anew TOPIC COUNT                (deletes it, and makes it again)
 """
 
 import json
@@ -11,7 +14,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 SECONDS = 30
 
@@ -87,7 +90,34 @@ def committed(bootstrap, topic, group, partition):
     return found[0].offset
 
 
-COMMANDS = {"list": topics, "produce": produce, "consume": consume, "committed": committed}
+def groups(bootstrap):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    listed = admin.list_consumer_groups().result(SECONDS)
+    return sorted(group.group_id for group in listed.valid)
+
+
+def grow(bootstrap, topic, count):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_partitions([NewPartitions(topic, int(count))])[topic].result(SECONDS)
+    return int(count)
+
+
+def anew(bootstrap, topic, count):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.delete_topics([topic])[topic].result(SECONDS)
+    admin.create_topics([NewTopic(topic, int(count))])[topic].result(SECONDS)
+    return int(count)
+
+
+COMMANDS = {
+    "list": topics,
+    "produce": produce,
+    "consume": consume,
+    "committed": committed,
+    "groups": groups,
+    "grow": grow,
+    "anew": anew,
+}
 
 
 def main() -> None:

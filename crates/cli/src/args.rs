@@ -208,6 +208,10 @@ pub struct Stream {
     /// Stops when it has caught up with the stream
     #[arg(long)]
     pub once: bool,
+    /// Goes on over the gap at which this table stopped; the records that are named are given up. May be given several
+    /// times
+    #[arg(long, value_name = "TABLE", requires = "once")]
+    pub accept_gap: Vec<TableName>,
 }
 
 #[derive(Debug, Subcommand)]

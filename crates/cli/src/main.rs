@@ -64,7 +64,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn listen(verbose: u8) {
     let level = match verbose {
         // The Kafka client tells the same as our own errors, less well, and shouts while a broker goes down.
-        0 => "error,librdkafka=off,rdkafka=off",
+        0 => "error,weir_landing=warn,librdkafka=off,rdkafka=off",
         1 => "info,datafusion=warn,deltalake=warn,delta_kernel=warn,buoyant_kernel=warn",
         _ => "debug",
     };

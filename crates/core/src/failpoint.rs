@@ -1,11 +1,11 @@
 //! Named failpoints at commit points: always compiled in, armed only by `WEIR_FAILPOINT`.
 //!
 //! `WEIR_FAILPOINT=landing.committed` aborts the process (as SIGKILL would, without unwinding) the
-//! first time that point is reached; `landing.committed=3` the third time. A disarmed point costs one
-//! atomic load. Points register themselves in [`NAMES`], so that the kill tests cover each.
+//! first time that point is reached; `landing.committed=3` the third time. `landing.committed:stop` stops the
+//! process there instead, as SIGSTOP does, until it is told to continue. A disarmed point costs one atomic load. Points register themselves in [`NAMES`], so that the kill tests cover each.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 /// Every failpoint of the product, in the order of the path. The repository's own tests compare this list
 /// with the code, and kill a run at each name.
@@ -43,8 +43,9 @@ const ARMED: u8 = 2;
 static STATE: AtomicU8 = AtomicU8::new(UNREAD);
 static LEFT: AtomicI64 = AtomicI64::new(0);
 static NAME: OnceLock<String> = OnceLock::new();
+static STOPS: AtomicBool = AtomicBool::new(false);
 
-/// Dies here when armed under this name.
+/// Dies or stops here when armed under this name.
 pub fn hit(name: &'static str) {
     match STATE.load(Ordering::Relaxed) {
         DISARMED => {}
@@ -58,7 +59,12 @@ pub fn hit(name: &'static str) {
                 {
                     eprintln!("failpoint {name}");
                 }
-                std::process::abort();
+                if !STOPS.load(Ordering::Relaxed) {
+                    std::process::abort();
+                }
+                // The shell's own word: the standard library has none for it.
+                let told = std::process::Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+                assert!(told.is_ok_and(|status| status.success()), "the process could not be stopped");
             }
         }
     }
@@ -70,6 +76,11 @@ fn arm() {
         STATE.store(DISARMED, Ordering::Relaxed);
         return;
     };
+    let (text, stops) = match text.strip_suffix(":stop") {
+        Some(rest) => (rest.to_owned(), true),
+        None => (text, false),
+    };
+    STOPS.store(stops, Ordering::Relaxed);
     let (name, count) = match text.split_once('=') {
         Some((name, count)) => (name.to_owned(), count.parse().unwrap_or(1)),
         None => (text, 1),

@@ -28,6 +28,9 @@ pub struct Commit {
     pub positions: Vec<(String, i64)>,
     /// Positions that are set back, when what they stood for is removed.
     pub rewind: Vec<(String, i64)>,
+    /// Where readers must still stand for this commit to be right (none: nowhere yet). A writer that was paused while
+    /// another one took its place is refused by this, however often it tries.
+    pub follows: Vec<(String, Option<i64>)>,
     /// The table's own columns from now on; a superset of those before ([`crate::union`]). For any others there is
     /// [`Table::anew`].
     pub schema: Option<SchemaRef>,
@@ -53,6 +56,7 @@ impl Table {
                 base: commit.expected_version.unwrap_or(base),
             });
         }
+        self.refuse_moved(&commit)?;
         self.refuse_backwards(&commit)?;
         let actions = self.actions(&commit)?;
         let now = chrono::Utc::now().timestamp_millis();
@@ -97,6 +101,18 @@ impl Table {
         let ours = u64::try_from(base + 1).ok();
         let taken = self.state.update(&self.log_store, ours).await;
         taken.map_err(|e| LakeError::delta(&self.full_name, base, e))
+    }
+
+    /// The commit goes behind exactly the version that is looked at here, or fails: nobody moves a position in between.
+    fn refuse_moved(&self, commit: &Commit) -> Result<(), LakeError> {
+        for (reader, read) in &commit.follows {
+            let stored = self.position(reader);
+            if stored != *read {
+                let (table, reader, read) = (self.full_name.clone(), reader.clone(), *read);
+                return Err(LakeError::PositionMoved { table, reader, read, stored });
+            }
+        }
+        Ok(())
     }
 
     fn refuse_backwards(&self, commit: &Commit) -> Result<(), LakeError> {

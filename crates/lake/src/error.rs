@@ -64,6 +64,18 @@ pub enum LakeError {
         /// The position that was to be committed.
         given: i64,
     },
+    /// Another writer has taken over what this one was doing.
+    #[error("another writer has moved `{reader}` of `{table}` from {} to {}", at(*read), at(*stored))]
+    PositionMoved {
+        /// The table, as `zone/name`.
+        table: String,
+        /// Whose position, e.g. `weir:<topic id>:<partition>`.
+        reader: String,
+        /// The position when this writer read it; none: there was none.
+        read: Option<i64>,
+        /// The position now.
+        stored: Option<i64>,
+    },
     /// A column comes with a type that the table's column cannot take.
     #[error("column `{column}` of `{table}` is {stored} and cannot become {given}")]
     TypeChanged {
@@ -120,6 +132,10 @@ pub enum LakeError {
     },
 }
 
+fn at(position: Option<i64>) -> String {
+    position.map_or_else(|| "nowhere".to_owned(), |position| position.to_string())
+}
+
 impl Diagnose for LakeError {
     fn diagnosis(&self) -> Diagnosis {
         let (code, cause, fix, retry) = match self {
@@ -158,6 +174,12 @@ impl Diagnose for LakeError {
                 "two writers work on one table, or a writer was started from an old state",
                 "stop the other writer and run the command again",
                 Retry::Never,
+            ),
+            Self::PositionMoved { .. } => (
+                "W8013",
+                "this writer was paused or cut off, and another one has taken over; nothing of its commit is visible",
+                "run the command again; it goes on where the table stands",
+                Retry::Later,
             ),
             Self::TypeChanged { .. } => (
                 "W8007",

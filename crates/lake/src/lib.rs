@@ -23,6 +23,7 @@
 mod checkpoint;
 mod chunks;
 mod commit;
+mod contended;
 mod encode;
 mod error;
 mod fetched;

@@ -64,9 +64,12 @@ impl Table {
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(LakeError::store(self.full_name.as_str(), error)),
             }
-            let done = self.store().delete(&location).await;
-            done.map_err(|e| LakeError::store(self.full_name.as_str(), e))?;
-            deleted += 1;
+            match self.store().delete(&location).await {
+                Ok(()) => deleted += 1,
+                // Another writer's sweep was quicker.
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(LakeError::store(self.full_name.as_str(), error)),
+            }
         }
         Ok(deleted)
     }

@@ -165,12 +165,14 @@ impl Rows {
         Ok(Self { batch, hours, identities, keep })
     }
 
-    /// Drops the rows whose identity their hour's folder holds already.
-    pub fn drop_repeats(&mut self, stored: &HashMap<Hour, HashSet<Box<[u8]>>>) {
+    /// Drops the rows whose identity their hour's folder holds already; whether there were any.
+    pub fn drop_repeats(&mut self, stored: &HashMap<Hour, HashSet<Box<[u8]>>>) -> bool {
+        let before = self.kept();
         for row in 0..self.keep.len() {
             let repeats = stored.get(&self.hours[row]).is_some_and(|stored| stored.contains(&self.identities[row]));
             self.keep[row] &= !repeats;
         }
+        self.kept() < before
     }
 
     /// Rows that are written.
@@ -189,7 +191,7 @@ impl Rows {
     }
 
     /// One file per hour, rows of an hour in order of arrival.
-    pub fn into_files(self) -> Result<Vec<NewFile>, ArrowError> {
+    pub fn files(&self) -> Result<Vec<NewFile>, ArrowError> {
         hour_files(&self.batch, &self.hours, self.kept_rows())
     }
 

@@ -5,53 +5,27 @@ use weir_core::name::TableName;
 use weir_lake::LakeError;
 use weir_stream::StreamError;
 
+use crate::start::Gap;
+
 /// Why a micro-batch was not landed. Nothing is lost: its offsets were not committed either.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LandingError {
-    /// The table was landed from another topic of the same name.
-    #[error("topic `{topic}` was made anew: `{table}` stands at offsets of topic id {landed}, the brokers say {found}")]
-    TopicRecreated {
+    /// Between what the table has landed and what its topic holds, records are missing.
+    #[error("`{table}` stops: topic `{topic}` {gap}")]
+    Gap {
         /// The table.
         table: TableName,
         /// The topic.
         topic: String,
-        /// The id under which the table's positions stand.
-        landed: String,
-        /// The id that the brokers say.
-        found: String,
+        /// What is missing, and why.
+        gap: Gap,
     },
-    /// Retention took records that were not landed yet.
-    #[error(
-        "partition {partition} of topic `{topic}` no longer holds offsets {from} to {to}, which `{table}` has not landed"
-    )]
-    OffsetsLost {
+    /// A gap was to be accepted where there is none.
+    #[error("`{table}` has no gap: nothing was accepted")]
+    NoGap {
         /// The table.
         table: TableName,
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// First offset that is gone.
-        from: i64,
-        /// Last offset that is gone.
-        to: i64,
-    },
-    /// The table has landed more than the topic holds.
-    #[error(
-        "partition {partition} of topic `{topic}` ends before offset {high}, but `{table}` has landed offset {landed}"
-    )]
-    TopicCut {
-        /// The table.
-        table: TableName,
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// Offset of the next record to come.
-        high: i64,
-        /// Last offset landed.
-        landed: i64,
     },
     /// The client handed over records that were landed already, or out of order.
     #[error("partition {partition} of topic `{topic}` gave offset {given} after {before}")]
@@ -120,23 +94,35 @@ pub enum LandingError {
 impl Diagnose for LandingError {
     fn diagnosis(&self) -> Diagnosis {
         let (code, cause, fix, retry) = match self {
-            Self::TopicRecreated { .. } => (
+            Self::Gap { gap: Gap::Recreated { .. }, .. } => (
                 "W4001",
                 "the topic was deleted and made again, so its offsets mean other records now",
-                "move the landing and dead letter folders of the table away and land the new topic from its start; staging drops what it has already",
+                "read what is missing from the source again (a connector snapshot), or do without it; then `weir stream --once --accept-gap TABLE` lands the new topic from its start, and staging drops what it has already",
                 Retry::Never,
             ),
-            Self::OffsetsLost { .. } => (
+            Self::Gap { gap: Gap::Retention(_), .. } => (
                 "W4002",
                 "landing was down for longer than the topic's retention, so records were deleted before they were landed",
-                "re-read the named range from the source (a connector snapshot), then move the table's landing folder away and land again",
+                "read the named range from the source again (a connector snapshot), or do without it; then `weir stream --once --accept-gap TABLE` goes on behind it",
                 Retry::Never,
             ),
-            Self::TopicCut { .. } => (
+            Self::Gap { gap: Gap::Cut(_), .. } => (
                 "W4003",
                 "the brokers lost the end of the topic, or the lake belongs to other brokers",
-                "check `stream.brokers` and `lake.root`: they must belong together",
+                "check `stream.brokers` and `lake.root`: they must belong together; where the brokers did lose records, `weir stream --once --accept-gap TABLE` goes on at the end that they have",
                 Retry::Never,
+            ),
+            Self::Gap { gap: Gap::Gone(_), .. } => (
+                "W4008",
+                "the topic was deleted, or renamed, or `stream.brokers` names other brokers",
+                "let the topic be made again and filled from the source (a connector snapshot); then `weir stream --once --accept-gap TABLE` lands it from its start",
+                Retry::Never,
+            ),
+            Self::NoGap { .. } => (
+                "W4009",
+                "the gap was accepted before, or the table never stopped at one",
+                "leave `--accept-gap` out",
+                Retry::AfterUsage,
             ),
             Self::OutOfOrder { .. } => (
                 "W4004",

@@ -13,10 +13,16 @@ pub trait Feed: Send + 'static {
     fn partitions(&self) -> Result<Vec<i32>, StreamError>;
     /// First offset still held, and the offset of the next record to come.
     fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError>;
+    /// Shares the partitions with others from now on: [`Feed::given`] says which are this reader's.
+    fn join(&mut self) -> Result<(), StreamError>;
+    /// The partitions given since the last call; nothing while all is as before.
+    fn given(&mut self) -> Option<Vec<i32>>;
     /// Starts reading.
     fn assign(&mut self, starts: &[(i32, Start)]) -> Result<(), StreamError>;
-    /// The next records; returns early when there are enough.
+    /// The next records; returns early when there are enough, or when there is news of the partitions.
     fn poll(&mut self, max_records: usize, max_bytes: usize, max_wait: Duration) -> Result<Batch, StreamError>;
+    /// Tells others how far the table is: per partition, the next offset. Nothing is ever read from it.
+    fn publish(&mut self, next: &[(i32, i64)]);
 }
 
 impl Feed for Consumer {
@@ -32,12 +38,24 @@ impl Feed for Consumer {
         Consumer::watermarks(self, partition)
     }
 
+    fn join(&mut self) -> Result<(), StreamError> {
+        Consumer::join(self)
+    }
+
+    fn given(&mut self) -> Option<Vec<i32>> {
+        Consumer::given(self)
+    }
+
     fn assign(&mut self, starts: &[(i32, Start)]) -> Result<(), StreamError> {
         Consumer::assign(self, starts)
     }
 
     fn poll(&mut self, max_records: usize, max_bytes: usize, max_wait: Duration) -> Result<Batch, StreamError> {
         self.poll_batch(max_records, max_bytes, max_wait)
+    }
+
+    fn publish(&mut self, next: &[(i32, i64)]) {
+        Consumer::publish(self, next);
     }
 }
 

@@ -16,7 +16,7 @@ use weir_lake::{DataFile, Lake, Table};
 
 use crate::error::LandingError;
 use crate::handled::{Handled, Mark};
-use crate::start::{reader, topic_id};
+use crate::start::{of_reader, reader};
 
 /// The name of a letter: where its record lies in the stream. Written `<topic id>/<partition>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,7 +127,7 @@ impl Letters {
         let failed = |source| LandingError::Lake { table: name.clone(), source };
         let Some(table) = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)? else { return Ok(None) };
         // A table is landed from one topic id, and each commit of letters says which.
-        let Some(topic_id) = table.positions().keys().find_map(|reader| topic_id(reader)).map(str::to_owned) else {
+        let Some(topic_id) = table.positions().keys().find_map(|reader| of_reader(reader)).map(|(id, _)| id.to_owned()) else {
             return Ok(None);
         };
         let landed = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;

@@ -1,5 +1,5 @@
 //! The loop of one table: poll, decode, write, commit. The next micro-batch is polled while this one is
-//! decoded and written.
+//! decoded and written. Several workers may land one table, each its partitions of the topic.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use weir_core::accounts::LandingCounts;
 use weir_core::failpoint;
 use weir_core::zone::{Hour, Zone};
 use weir_envelope::{Bounds, Decoder};
-use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table, side};
+use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table};
 use weir_project::Landing;
 use weir_stream::StreamError;
 
@@ -23,14 +23,17 @@ use crate::deadletter;
 use crate::decoding::{Decoded, Decoding};
 use crate::error::LandingError;
 use crate::feed::{Feed, Schemas};
-use crate::gather::{Limits, Poller, Polling, Starting, poll};
-use crate::start::{READERS, reader};
+use crate::gather::{Limits, Polling, Reader, poll};
+use crate::start::{Standing, claim, reader};
 
 /// The key under which a commit's info holds [`LandingCounts`] and more.
 pub const INFO: &str = "weir.landing";
 
 /// Time between two looks for rows past their retention.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How long a worker may take from polling a micro-batch to its commit. Files of twice that age that no commit names
+/// are nobody's: another worker removes them.
+pub(crate) const UNFINISHED: Duration = Duration::from_secs(1800);
 /// What a staging table calls the landing table that it reads: `weir:landing:<table>:<table id>`.
 const STAGED: &str = "weir:landing:";
 
@@ -70,7 +73,7 @@ pub struct Landed {
 /// Lands one table's topic from where the table stands.
 ///
 /// Each micro-batch is one commit of rows, offsets and counts. An error leaves the table at its last
-/// commit; calling again goes on from there.
+/// commit; calling again goes on from there. A worker that another one has overtaken begins anew there by itself.
 #[tracing::instrument(name = "landing.land", skip_all, fields(stage = "landing", table = %table.name))]
 pub async fn land<F: Feed, S: Schemas>(
     table: &weir_project::Table,
@@ -83,8 +86,8 @@ pub async fn land<F: Feed, S: Schemas>(
     let stop = Arc::new(AtomicBool::new(false));
     // Whatever ends this call, the polling thread ends with it.
     let _stopped = StopOnDrop(stop.clone());
-    let (starting, opened) = (worker.starting(), source.feed);
-    let (feed, goal) = blocking(table, move || starting.open(opened)).await??;
+    let mut reader = Reader::new(source.feed, until, stop);
+    reader = worker.blocking(move || reader.join_if_forever().map(|()| reader)).await?.map_err(worker.stream())?;
     let decoding = Decoding { decoder: Decoder::new(Bounds::default()), schemas: source.schemas };
     let decoding = Arc::new(Mutex::new(decoding));
     let limits = Limits {
@@ -92,29 +95,48 @@ pub async fn land<F: Feed, S: Schemas>(
         bytes: usize::try_from(settings.max_size.as_u64()).unwrap_or(usize::MAX),
         wait: settings.max_wait,
     };
-    let poller = Poller { goal, next: worker.next_offsets(), until, stop };
-    let mut polling = poll(feed, poller, limits);
     let mut swept: Option<Instant> = None;
-    loop {
-        if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-            worker.sweep().await?;
-            swept = Some(Instant::now());
-        }
-        let (feed, poller, polled) = worker.polled(polling).await?;
-        // The next micro-batch is gathered while this one is decoded and written.
-        let next = (!poller.is_done()).then(|| poll(feed, poller, limits));
-        if !polled.is_empty() {
-            failpoint::hit("landing.polled");
-            worker.process(&decoding, polled).await?;
-        }
-        match next {
-            Some(next) => polling = next,
-            None => break,
+    'open: loop {
+        reader = worker.reopen(reader).await?;
+        let mut polling = poll(reader, limits);
+        loop {
+            if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+                worker.sweep().await?;
+                swept = Some(Instant::now());
+            }
+            let polled;
+            (reader, polled) = worker.polled(polling).await?;
+            if reader.must_reopen {
+                continue 'open;
+            }
+            reader.unpublished = std::mem::take(&mut worker.unpublished);
+            // The next micro-batch is gathered while this one is decoded and written.
+            let next = if reader.is_done() { Err(reader) } else { Ok(poll(reader, limits)) };
+            let stands = polled.is_empty() || worker.process(&decoding, polled).await?;
+            match next {
+                Ok(next) if stands => polling = next,
+                Ok(next) => {
+                    (reader, _) = worker.polled(next).await?;
+                    continue 'open;
+                }
+                Err(back) if !stands => {
+                    reader = back;
+                    continue 'open;
+                }
+                Err(mut last) => {
+                    last.unpublished.append(&mut worker.unpublished);
+                    worker.blocking(move || last.publish()).await?;
+                    break 'open;
+                }
+            }
         }
     }
     worker.landed.version = worker.main.as_ref().map(Table::version);
     Ok(worker.landed)
 }
+
+/// First and last offset of each partition.
+type Ranges = BTreeMap<i32, (i64, i64)>;
 
 struct StopOnDrop(Arc<AtomicBool>);
 
@@ -124,81 +146,37 @@ impl Drop for StopOnDrop {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    table: &weir_project::Table,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, LandingError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|source| LandingError::Worker { table: table.name.clone(), source })
+pub(crate) struct Worker<'a> {
+    pub(crate) table: &'a weir_project::Table,
+    pub(crate) settings: &'a Landing,
+    pub(crate) lake: &'a Lake,
+    pub(crate) main: Option<Table>,
+    pub(crate) letters: Option<Table>,
+    pub(crate) topic_id: String,
+    /// Where the main table stood when this worker began, moved on by its own commits.
+    pub(crate) standing: Standing,
+    /// The same of the dead letters.
+    pub(crate) letters_at: BTreeMap<String, i64>,
+    /// Positions of all partitions before their first record, for a table's first commit.
+    pub(crate) beginnings: Vec<(String, i64)>,
+    /// Next offsets that are committed and that nobody has been told.
+    pub(crate) unpublished: Vec<(i32, i64)>,
+    pub(crate) landed: Landed,
 }
 
-struct Worker<'a> {
-    table: &'a weir_project::Table,
-    settings: &'a Landing,
-    lake: &'a Lake,
-    main: Option<Table>,
-    letters: Option<Table>,
-    topic_id: String,
-    /// Newest event of each partition, for lateness.
-    newest: BTreeMap<i32, i64>,
-    landed: Landed,
-}
-
-impl<'a> Worker<'a> {
-    /// Opens the tables, takes back dead letters that the main table never decided on, and removes what a
-    /// killed writer left.
-    async fn open(table: &'a weir_project::Table, settings: &'a Landing, lake: &'a Lake) -> Result<Self, LandingError> {
-        let failed = |source| LandingError::Lake { table: table.name.clone(), source };
-        let name = table.name.as_str();
-        let mut main = lake.table(Zone::Landing, name).await.map_err(failed)?;
-        let mut letters = lake.table(Zone::Deadletter, name).await.map_err(failed)?;
-        if let Some(letters) = &mut letters {
-            side::undo_ahead(letters, main.as_mut(), READERS).await.map_err(failed)?;
-        }
-        for table in [&main, &letters].into_iter().flatten() {
-            table.remove_orphans().await.map_err(failed)?;
-        }
-        let newest = match &main {
-            Some(main) => newest(main).await.map_err(failed)?,
-            None => BTreeMap::new(),
-        };
-        let (topic_id, landed) = (String::new(), Landed::default());
-        Ok(Self { table, settings, lake, main, letters, topic_id, newest, landed })
+impl Worker<'_> {
+    async fn polled<F>(&self, polling: Polling<F>) -> Result<(Reader<F>, Polled), LandingError> {
+        let done = polling.await;
+        let done = done.map_err(|source| LandingError::Worker { table: self.table.name.clone(), source })?;
+        done.map_err(self.stream())
     }
 
-    fn starting(&self) -> Starting {
-        Starting {
-            table: self.table.name.clone(),
-            topic: self.table.topic.clone(),
-            landed: self.main.as_ref().map(|main| main.positions().clone()).unwrap_or_default(),
-        }
-    }
-
-    fn next_offsets(&self) -> BTreeMap<String, i64> {
-        let landed = self.main.iter().flat_map(Table::positions);
-        landed.map(|(reader, last)| (reader.clone(), last + 1)).collect()
-    }
-
-    async fn polled<F>(&mut self, polling: Polling<F>) -> Result<(F, Poller, Polled), LandingError> {
-        let table = &self.table.name;
-        let done = polling.await.map_err(|source| LandingError::Worker { table: table.clone(), source })?;
-        let (feed, poller, polled) = done.map_err(|source| self.stream(source))?;
-        self.topic_id.clone_from(&poller.goal.topic_id);
-        Ok((feed, poller, polled))
-    }
-
-    /// A position that the topic no longer holds is named by the range that is gone.
-    fn stream(&self, source: StreamError) -> LandingError {
+    pub(crate) fn stream(&self) -> impl Fn(StreamError) -> LandingError + use<> {
         let table = self.table.name.clone();
-        match source {
-            StreamError::OffsetGone { topic, partition, wanted, low, .. } if wanted < low => {
-                LandingError::OffsetsLost { table, topic, partition, from: wanted, to: low - 1 }
-            }
-            source => LandingError::Stream { table, source: Box::new(source) },
-        }
+        move |source| LandingError::Stream { table: table.clone(), source: Box::new(source) }
     }
 
-    fn failed(&self) -> impl Fn(LakeError) -> LandingError + use<> {
+    pub(crate) fn failed(&self) -> impl Fn(LakeError) -> LandingError + use<> {
         let table = self.table.name.clone();
         move |source| LandingError::Lake { table: table.clone(), source }
     }
@@ -208,61 +186,104 @@ impl<'a> Worker<'a> {
         move |source| LandingError::Rows { table: table.clone(), source }
     }
 
-    /// One micro-batch: dead letters first, then the main table's commit, which decides.
+    /// One micro-batch: dead letters first, then the main table's commit, which decides. False when this worker may not
+    /// commit it any more: another one has landed these partitions since it began.
     async fn process<S: Schemas>(
         &mut self,
         decoding: &Arc<Mutex<Decoding<S>>>,
         polled: Polled,
-    ) -> Result<(), LandingError> {
+    ) -> Result<bool, LandingError> {
+        failpoint::hit("landing.polled");
         let ingested_at = chrono::Utc::now().timestamp_micros();
         let ranges = polled.ranges(&self.table.topic)?;
-        let last = |(partition, range): (&i32, &(i64, i64))| (reader(&self.topic_id, *partition), range.1);
-        let positions: Vec<(String, i64)> = ranges.iter().map(last).collect();
         let (received, bytes, began) = (polled.len() as u64, polled.bytes(), Instant::now());
-        let decoded = self.decode(decoding, polled, ingested_at).await?;
+        let mut decoded = self.decode(decoding, polled, ingested_at).await?;
         failpoint::hit("landing.decoded");
 
         let mut main = self.main_table(&decoded.parts).await?;
-        let schema = self.grown_schema(&main, &decoded.parts)?;
+        let schema = union_of(main.full_name(), main.schema(), &decoded.parts).map_err(self.failed())?;
         let mut rows = Rows::new(&decoded.parts, &schema, &self.table.key).map_err(self.rows())?;
         let lateness = i64::try_from(self.settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
-        let late = batch::late(&rows.batch, &mut self.newest, lateness).map_err(self.rows())?;
+        let late = batch::late(&rows.batch, &mut self.standing.newest, lateness).map_err(self.rows())?;
         let ranges_by_hour = rows.order_key_ranges().map_err(self.rows())?;
-        let stored = self.stored_identities(&main, &ranges_by_hour).await?;
-        rows.drop_repeats(&stored);
-        let counts = LandingCounts {
-            received,
-            landed: rows.kept(),
-            dead_lettered: decoded.rejects.len() as u64,
-            repeated: rows.repeated(),
-            tombstones: decoded.tombstones,
+        let mut searched = HashSet::new();
+        let mut files: Option<Vec<DataFile>> = None;
+        let (version, counts) = loop {
+            let stored = self.stored_identities(&main, &ranges_by_hour, &mut searched).await?;
+            // Written again where the worker that was quicker has landed a repeat of this batch's rows.
+            if rows.drop_repeats(&stored) || files.is_none() {
+                files = Some(write(&main, rows.files().map_err(self.rows())?).await.map_err(self.failed())?);
+            }
+            failpoint::hit("landing.files_written");
+            let counts = LandingCounts {
+                received,
+                landed: rows.kept(),
+                dead_lettered: decoded.rejects.len() as u64,
+                repeated: rows.repeated(),
+                tombstones: decoded.tombstones,
+            };
+            if !counts.balance() {
+                let accounted = counts.landed + counts.dead_lettered + counts.repeated + counts.tombstones;
+                return Err(LandingError::Unbalanced { table: self.table.name.clone(), received, accounted });
+            }
+            if let Some(letters) = decoded.letters.take() {
+                if !self.commit_letters(letters, &ranges).await? {
+                    self.main = Some(main);
+                    return Ok(false);
+                }
+                failpoint::hit("landing.deadletters_committed");
+            }
+            if is_stale(ingested_at) {
+                tracing::warn!("a micro-batch took too long and is read again");
+                self.main = Some(main);
+                return Ok(false);
+            }
+            let schema = weir_lake::union(main.full_name(), main.schema(), &rows.batch.schema());
+            let mut commit = self.commit(&ranges, files.clone().unwrap_or_default());
+            commit.schema = Some(schema.map_err(self.failed())?);
+            let mut said = self.info(counts, late, &ranges);
+            said["bytes"] = json!(bytes);
+            said["milliseconds"] = json!(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            commit.info.insert(INFO.to_owned(), said);
+            match main.commit(commit).await {
+                Ok(version) => break (version, counts),
+                Err(conflict @ LakeError::Conflict { .. }) => main.overtaken(conflict).await.map_err(self.failed())?,
+                Err(refused @ LakeError::PositionMoved { .. }) => {
+                    tracing::warn!(%refused, "micro-batch refused, and read again by whom it belongs to now");
+                    self.main = Some(main);
+                    return Ok(false);
+                }
+                Err(error) => return Err(self.failed()(error)),
+            }
         };
-        if !counts.balance() {
-            let accounted = counts.landed + counts.dead_lettered + counts.repeated + counts.tombstones;
-            return Err(LandingError::Unbalanced { table: self.table.name.clone(), received, accounted });
-        }
-        let files = write(&main, rows.into_files().map_err(self.rows())?).await.map_err(self.failed())?;
-        failpoint::hit("landing.files_written");
-
-        if let Some(letters) = decoded.letters {
-            self.commit_letters(letters, &positions).await?;
-            failpoint::hit("landing.deadletters_committed");
-        }
-        let mut info = Map::new();
-        let mut said = self.info(counts, late, &ranges);
-        said["bytes"] = json!(bytes);
-        said["milliseconds"] = json!(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        info.insert(INFO.to_owned(), said);
-        self.landed.files += files.len() as u64;
-        let commit = Commit { add: files, positions, schema: Some(schema), info, ..Commit::default() };
-        let version = main.commit(commit).await.map_err(self.failed())?;
         failpoint::hit("landing.committed");
         tracing::info!(version, received, landed = counts.landed, "micro-batch committed");
+        for (reader, last) in self.beginnings.drain(..) {
+            self.standing.positions.entry(reader).or_insert(last);
+        }
+        self.standing.positions.extend(self.positions(&ranges));
+        self.unpublished.extend(ranges.iter().map(|(partition, (_, last))| (*partition, last + 1)));
         self.main = Some(main);
         self.landed.counts += counts;
         self.landed.late += late;
         self.landed.commits += 1;
-        Ok(())
+        self.landed.files += files.map_or(0, |files| files.len() as u64);
+        Ok(true)
+    }
+
+    fn positions(&self, ranges: &Ranges) -> Vec<(String, i64)> {
+        ranges.iter().map(|(partition, (_, last))| (reader(&self.topic_id, *partition), *last)).collect()
+    }
+
+    /// Rows and offsets of a micro-batch; it is refused where another worker has landed or claimed its partitions.
+    fn commit(&self, ranges: &Ranges, add: Vec<DataFile>) -> Commit {
+        let mut positions = self.positions(ranges);
+        let read: HashSet<String> = positions.iter().map(|(reader, _)| reader.clone()).collect();
+        positions.extend(self.beginnings.iter().filter(|(reader, _)| !read.contains(reader)).cloned());
+        let claims = ranges.keys().map(|partition| claim(&self.topic_id, *partition));
+        let moved = positions.iter().map(|(reader, _)| reader.clone()).chain(claims);
+        let follows = moved.map(|name| self.standing.follows(name)).collect();
+        Commit { add, positions, follows, ..Commit::default() }
     }
 
     async fn decode<S: Schemas>(
@@ -277,7 +298,7 @@ impl<'a> Worker<'a> {
             let mut decoding = decoding.lock().unwrap_or_else(PoisonError::into_inner);
             decoding.decode(&table, &polled, ingested_at)
         };
-        blocking(self.table, decode).await?
+        self.blocking(decode).await?
     }
 
     /// Removes rows that arrived longer ago than the retention, once staging has taken them.
@@ -290,13 +311,18 @@ impl<'a> Worker<'a> {
         let staging = self.lake.table(Zone::Staging, self.table.name.as_str()).await.map_err(&failed)?;
         let reader = format!("{STAGED}{}:{}", self.table.name, main.id());
         let Some(taken) = staging.and_then(|staging| staging.position(&reader)) else { return Ok(()) };
-        main.expire(cutoff, taken).await.map_err(&failed)?;
+        while let Err(error) = main.expire(cutoff, taken).await {
+            match error {
+                conflict @ LakeError::Conflict { .. } => main.overtaken(conflict).await.map_err(&failed)?,
+                error => return Err(failed(error)),
+            }
+        }
         main.delete_removed(now).await.map_err(&failed)?;
         Ok(())
     }
 
     /// The main table, made with the first rows' columns if it is not there.
-    async fn main_table(&mut self, parts: &[RecordBatch]) -> Result<Table, LandingError> {
+    pub(crate) async fn main_table(&mut self, parts: &[RecordBatch]) -> Result<Table, LandingError> {
         if let Some(main) = self.main.take() {
             return Ok(main);
         }
@@ -308,22 +334,19 @@ impl<'a> Worker<'a> {
         made.map_err(self.failed())
     }
 
-    /// The table's columns, grown by those of the batch.
-    fn grown_schema(&self, main: &Table, parts: &[RecordBatch]) -> Result<SchemaRef, LandingError> {
-        union_of(main.full_name(), main.schema(), parts).map_err(self.failed())
-    }
-
-    /// Identities of the rows that the batch's hours hold already, from files whose order keys overlap.
+    /// Identities of the rows that the batch's hours hold already, from files whose order keys overlap and that were
+    /// not searched before.
     async fn stored_identities(
         &self,
         main: &Table,
         ranges: &BTreeMap<Hour, (String, String)>,
+        searched: &mut HashSet<String>,
     ) -> Result<HashMap<Hour, HashSet<Box<[u8]>>>, LandingError> {
         let mut stored: HashMap<Hour, HashSet<Box<[u8]>>> = HashMap::new();
         for (hour, (low, high)) in ranges {
             let overlapping: Vec<DataFile> = main
                 .files_in(Partition::Hour(*hour))
-                .filter(|file| file.may_hold_order_keys(low, high))
+                .filter(|file| file.may_hold_order_keys(low, high) && searched.insert(file.path.clone()))
                 .cloned()
                 .collect();
             if overlapping.is_empty() {
@@ -339,7 +362,8 @@ impl<'a> Worker<'a> {
         Ok(stored)
     }
 
-    async fn commit_letters(&mut self, letters: RecordBatch, positions: &[(String, i64)]) -> Result<(), LandingError> {
+    /// False when another worker has written these partitions' letters since this one began.
+    async fn commit_letters(&mut self, letters: RecordBatch, ranges: &Ranges) -> Result<bool, LandingError> {
         let failed = self.failed();
         let name = self.table.name.as_str();
         let mut table = match self.letters.take() {
@@ -352,18 +376,31 @@ impl<'a> Worker<'a> {
         };
         let file = NewFile { partition: Partition::None, batches: vec![letters], tags: BTreeMap::new() };
         let add = vec![table.write_file(file).await.map_err(&failed)?];
-        let commit = Commit { add, positions: positions.to_vec(), ..Commit::default() };
-        table.commit(commit).await.map_err(&failed)?;
+        let positions = self.positions(ranges);
+        let at = |(reader, _): &(String, i64)| (reader.clone(), self.letters_at.get(reader).copied());
+        let follows = positions.iter().map(at).collect();
+        let commit = Commit { add, positions: positions.clone(), follows, ..Commit::default() };
+        let done = table.commit_behind_others(commit).await;
         self.letters = Some(table);
-        Ok(())
+        match done {
+            Ok(_) => {
+                self.letters_at.extend(positions);
+                Ok(true)
+            }
+            Err(refused @ LakeError::PositionMoved { .. }) => {
+                tracing::warn!(%refused, "dead letters refused, and read again by whom they belong to now");
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
-    fn info(&self, counts: LandingCounts, late: u64, ranges: &BTreeMap<i32, (i64, i64)>) -> Value {
+    fn info(&self, counts: LandingCounts, late: u64, ranges: &Ranges) -> Value {
         let mut info = json!(counts);
         let offsets: Map<String, Value> =
             ranges.iter().map(|(partition, (first, last))| (partition.to_string(), json!([first, last]))).collect();
         let newest: Map<String, Value> =
-            self.newest.iter().map(|(partition, us)| (partition.to_string(), json!(us))).collect();
+            self.standing.newest.iter().map(|(partition, us)| (partition.to_string(), json!(us))).collect();
         info["late"] = json!(late);
         info["topic_id"] = json!(self.topic_id);
         info["offsets"] = Value::Object(offsets);
@@ -381,25 +418,16 @@ async fn write(table: &Table, mut files: Vec<NewFile>) -> Result<Vec<DataFile>, 
     Ok(written)
 }
 
+/// Whether a micro-batch of that time, microseconds since 1970 UTC, took longer than [`UNFINISHED`].
+fn is_stale(began: i64) -> bool {
+    let age = chrono::Utc::now().timestamp_micros().saturating_sub(began);
+    age > i64::try_from(UNFINISHED.as_micros()).unwrap_or(i64::MAX)
+}
+
 fn union_of(name: &str, stored: &Schema, parts: &[RecordBatch]) -> Result<SchemaRef, LakeError> {
     let mut schema = Arc::new(stored.clone());
     for part in parts {
         schema = weir_lake::union(name, &schema, &part.schema())?;
     }
     Ok(schema)
-}
-
-/// Newest event of each partition, as the last commit of a micro-batch says.
-async fn newest(main: &Table) -> Result<BTreeMap<i32, i64>, LakeError> {
-    let mut version = main.version();
-    while version > 0 {
-        let infos = main.commit_infos(version - 1, version).await?;
-        if let Some(info) = infos.last().and_then(|info| info.info.get(INFO)) {
-            let pairs = info.get("newest").and_then(Value::as_object).into_iter().flatten();
-            return Ok(pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?))).collect());
-        }
-        // A sweep's commit: look at the one before.
-        version -= 1;
-    }
-    Ok(BTreeMap::new())
 }

@@ -59,7 +59,7 @@ pub async fn demo(
     clock.end("replay", replayed.produced);
 
     clock.begin("landing", None);
-    let landed = run::land(site, &Until::CaughtUp).await?;
+    let landed = run::all_landed(run::land(site, &Until::CaughtUp).await?)?;
     clock.end("landing", landed.iter().map(|(_, landed)| landed.counts.received).sum());
 
     clock.begin("staging", None);

@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use arrow::array::Array;
 use tokio::task::JoinSet;
-use weir_core::diagnosis::Diagnosed;
+use weir_core::diagnosis::{Diagnosed, Retry};
 use weir_core::name::TableName;
 use weir_curated::BuildReport;
 pub use weir_curated::{Cells, Miss, Restate, reach};
+use weir_landing::start::Gap;
 use weir_landing::{Landed, Until};
-use weir_project::Selection;
+use weir_project::{LakeRoot, Selection};
 use weir_source::Source;
 use weir_source::replay::{self, Options, Target};
 use weir_staging::{Staged, Stager};
@@ -52,27 +53,71 @@ pub async fn ensure_topics(site: &Site) -> Result<(), Diagnosed> {
     Ok(())
 }
 
-/// Lands every topic; all tables at the same time.
-pub async fn land(site: &Site, until: &Until) -> Result<Vec<(TableName, Landed)>, Diagnosed> {
+/// What landing did to each table, in the project's order.
+pub type Landings = Vec<(TableName, Result<Landed, Diagnosed>)>;
+
+/// Lands every topic; all tables at the same time. A table that stops leaves the others alone; but where `until` is for
+/// ever, an error that may pass by itself ends all, for whoever starts this process again.
+pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
+    let (until, stop) = match until {
+        Until::CaughtUp => (Until::CaughtUp, None),
+        Until::Forever(asked) => {
+            let stop = asked.child_token();
+            (Until::Forever(stop.clone()), Some(stop))
+        }
+    };
     let mut workers = JoinSet::new();
     for table in &site.project.tables {
         let (table, settings) = (table.clone(), site.project.landing.clone());
         let (lake, until) = (site.lake.clone(), until.clone());
         let (connection, registry) = (site.services.connection.clone(), site.services.registry.clone());
+        let group = group(site, &table.name);
         workers.spawn(async move {
-            let feed = Consumer::new(&connection, &table.topic)?;
-            let source = weir_landing::Source { feed, schemas: registry };
-            let landed = weir_landing::land(&table, &settings, &lake, source, until).await?;
-            Ok::<_, Diagnosed>((table.name, landed))
+            let landed = async {
+                let feed = Consumer::of_group(&connection, &table.topic, &group)?;
+                let source = weir_landing::Source { feed, schemas: registry };
+                Ok::<_, Diagnosed>(weir_landing::land(&table, &settings, &lake, source, until).await?)
+            };
+            let landed = landed.await;
+            (table.name, landed)
         });
     }
-    let mut landed = Vec::new();
+    let mut landings = Landings::new();
     while let Some(worker) = workers.join_next().await {
-        landed.push(worker.map_err(|source| OperateError::Worker { source })??);
+        let (table, landed) = worker.map_err(|source| OperateError::Worker { source })?;
+        if let (Err(error), Some(stop)) = (&landed, &stop) {
+            tracing::error!(%table, code = %error.diagnosis.code, "landing stops: {}", error.messages().join(": "));
+            if error.diagnosis.retry == Retry::Later {
+                stop.cancel();
+            }
+        }
+        landings.push((table, landed));
     }
     let place = |name: &TableName| site.project.tables.iter().position(|table| table.name == *name);
-    landed.sort_by_key(|(name, _)| place(name));
-    Ok(landed)
+    landings.sort_by_key(|(name, _)| place(name));
+    Ok(landings)
+}
+
+/// The tables' reports, or the first table's error.
+pub fn all_landed(landings: Landings) -> Result<Vec<(TableName, Landed)>, Diagnosed> {
+    landings.into_iter().map(|(table, landed)| landed.map(|landed| (table, landed))).collect()
+}
+
+/// The consumer group whose members share a table's topic: one for each lake, for in a group of two lakes each would
+/// get half of the records.
+fn group(site: &Site, table: &TableName) -> String {
+    let root = match &site.project.lake.root {
+        LakeRoot::Folder(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
+        LakeRoot::S3(url) => url.clone(),
+    };
+    let lake = weir_core::key_hash::bytes(0, root.as_bytes());
+    format!("weir.{}.{table}.{lake:016x}", site.project.name)
+}
+
+/// Goes over the gaps between a table and its topic, and says which those were.
+pub async fn accept_gap(site: &Site, table: &weir_project::Table) -> Result<Vec<Gap>, Diagnosed> {
+    let feed = Consumer::new(&site.services.connection, &table.topic)?;
+    Ok(weir_landing::accept_gap(table, &site.project.landing, &site.lake, feed).await?)
 }
 
 /// Stages what has landed. A `stager` that is kept remembers the values that others refer to.

@@ -63,7 +63,7 @@ pub async fn up(
 
     let ended = stop.clone().drop_guard();
     let landing = async {
-        let result = run::land(site, &Until::Forever(stop.clone())).await.map(drop);
+        let result = run::land(site, &Until::Forever(stop.clone())).await.and_then(run::all_landed).map(drop);
         // Landing ends by itself only on an error: then nothing else has a reason to go on.
         stop.cancel();
         result

@@ -1,12 +1,14 @@
-//! Reads a topic from given offsets on. Positions are the caller's: no group, no commit, no reset.
+//! Reads a topic from given offsets on. Positions are the caller's: a group says at most which partitions are whose.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
 
 use crate::batch::{Batch, Record};
 use crate::connection::{Connection, REQUEST};
@@ -22,9 +24,39 @@ pub enum Start {
     Earliest,
 }
 
+/// The group that a reader names where nobody joins it and nothing is published: librdkafka wants one.
+const NO_GROUP: &str = "weir";
+
+/// What the group has said since the caller last asked: this reader's partitions from now on.
+#[derive(Default)]
+struct Given(Mutex<Option<Vec<i32>>>);
+
+impl Given {
+    fn news(&self) -> std::sync::MutexGuard<'_, Option<Vec<i32>>> {
+        // What is inside is whole after a panic elsewhere.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Given {}
+
+impl ConsumerContext for Given {
+    /// Takes note, and reads nothing: the offsets to read from are the caller's, which assigns.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let given = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let answered = if given { consumer.assign(&TopicPartitionList::new()) } else { consumer.unassign() };
+        if let Err(error) = answered {
+            tracing::warn!(%error, "the group's assignment could not be answered");
+        }
+        let mut partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        partitions.sort_unstable();
+        *self.news() = Some(if given { partitions } else { Vec::new() });
+    }
+}
+
 /// A reader of one topic.
 pub struct Consumer {
-    inner: BaseConsumer,
+    inner: BaseConsumer<Given>,
     topic: String,
     brokers: String,
     started: Vec<(i32, Start)>,
@@ -33,11 +65,16 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Connects; reads nothing yet. The topic must exist.
+    /// Connects; reads nothing yet.
     pub fn new(connection: &Connection, topic: &str) -> Result<Self, StreamError> {
-        let config = connection.config(&[
-            // librdkafka wants a group even where none is used.
-            ("group.id", "weir"),
+        Self::of_group(connection, topic, NO_GROUP)
+    }
+
+    /// As [`Consumer::new`], for a group that it may join, and where it may publish its positions.
+    pub fn of_group(connection: &Connection, topic: &str, group: &str) -> Result<Self, StreamError> {
+        let mut config = connection.config(&[
+            // How soon new partitions, and a topic that somebody makes, are noticed.
+            ("topic.metadata.refresh.interval.ms", "10000"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "error"),
@@ -47,7 +84,11 @@ impl Consumer {
             ("fetch.wait.max.ms", "100"),
             ("queued.max.messages.kbytes", "65536"),
         ]);
-        let inner: BaseConsumer = config.create().map_err(|source| StreamError::Settings { source })?;
+        config.set("group.id", group);
+        // The only protocol that [`Given`] speaks: each round takes all partitions away and gives them anew.
+        config.set("group.protocol", "classic").set("partition.assignment.strategy", "range,roundrobin");
+        let made = config.create_with_context(Given::default());
+        let inner: BaseConsumer<Given> = made.map_err(|source| StreamError::Settings { source })?;
         Ok(Self {
             inner,
             topic: topic.to_owned(),
@@ -107,15 +148,42 @@ impl Consumer {
         Ok(())
     }
 
+    /// Joins the group: from now on [`Consumer::given`] says which partitions are this reader's. It must poll.
+    pub fn join(&self) -> Result<(), StreamError> {
+        self.inner.subscribe(&[&self.topic]).map_err(|source| self.failed("read", source))
+    }
+
+    /// The partitions that the group has given since the last call, possibly none; nothing while all is as before. What
+    /// was given before is no longer this reader's, and it reads nothing until it assigns.
+    pub fn given(&self) -> Option<Vec<i32>> {
+        self.inner.context().news().take()
+    }
+
+    /// Tells the group where this reader stands, for tools that show how far behind it is. Nothing depends on it, so
+    /// nothing waits for it, and that it did not work is no error.
+    pub fn publish(&self, next: &[(i32, i64)]) {
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in next {
+            if let Err(error) = list.add_partition_offset(&self.topic, *partition, Offset::Offset(*next)) {
+                tracing::debug!(%error, "position not published");
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.inner.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "positions not published");
+        }
+    }
+
     /// The next records: returns when there are `max_records` or `max_bytes` of them, or after `max_wait`.
-    /// An empty batch means that nothing came. An error skips no record: what came before it is handed over first.
+    /// An empty batch means that nothing came, or that the group has news. An error skips no record: what came before it is handed over first.
     pub fn poll_batch(&self, max_records: usize, max_bytes: usize, max_wait: Duration) -> Result<Batch, StreamError> {
         if let Some(source) = self.pending().take() {
             return Err(self.explained(source));
         }
         let end = Instant::now() + max_wait;
         let mut batch = Batch::default();
-        while batch.len() < max_records && batch.bytes() < max_bytes {
+        while batch.len() < max_records && batch.bytes() < max_bytes && self.inner.context().news().is_none() {
             let left = end.saturating_duration_since(Instant::now());
             match self.inner.poll(left) {
                 None if left.is_zero() => break,
@@ -168,9 +236,21 @@ impl Consumer {
     }
 }
 
-/// A connection that broke and comes back.
+/// A connection that broke and comes back, or a group that finds together again.
 fn is_passing(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
+    use RDKafkaErrorCode::{
+        BrokerTransportFailure, CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator, PollExceeded,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            BrokerTransportFailure
+                | CoordinatorLoadInProgress
+                | CoordinatorNotAvailable
+                | NotCoordinator
+                | PollExceeded
+        )
+    )
 }
 
 fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {

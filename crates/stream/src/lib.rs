@@ -2,7 +2,7 @@
 //!
 //! In: brokers and a registry URL; where to start reading. Out: batches of raw records, acknowledged
 //! sends, topics with the wanted partitions and retention, schemas by id.
-//! Never: asks a consumer group where it stopped (the caller's table knows), commits an offset, decodes
+//! Never: asks a consumer group where it stopped (the caller's table knows), reads what it was not told to, decodes
 //! a record, jumps silently over a gap.
 //!
 //! All calls block: an async caller runs them on a blocking thread.

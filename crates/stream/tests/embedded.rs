@@ -34,6 +34,11 @@ fn an_offset_that_is_not_held_is_an_error_and_no_silent_jump() {
 }
 
 #[test]
+fn members_of_a_group_share_the_partitions_and_read_nothing_before_they_say_from_where() {
+    with_broker(suite::members_of_a_group_share_the_partitions_and_read_nothing_before_they_say_from_where);
+}
+
+#[test]
 fn a_topic_made_anew_has_another_id() {
     with_broker(suite::a_topic_made_anew_has_another_id);
 }

@@ -96,6 +96,7 @@ mod weir {
         client::records_come_back_as_they_were_sent_each_partition_in_its_order
         client::a_reader_starts_at_its_own_offset_and_a_batch_keeps_to_its_limits
         client::an_offset_that_is_not_held_is_an_error_and_no_silent_jump
+        client::members_of_a_group_share_the_partitions_and_read_nothing_before_they_say_from_where
         client::a_topic_made_anew_has_another_id
         client::a_topic_that_exists_keeps_its_partitions_and_at_least_its_retention
         client::a_topic_that_is_not_there_is_named

@@ -4,25 +4,38 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_core::diagnosis::Diagnosed;
-use weir_core::name::TableName;
-use weir_landing::{Landed, Until};
+use weir_landing::Until;
+use weir_operate::run::Landings;
 use weir_operate::status::serve::Server;
 use weir_operate::{Site, run};
 
-use super::{site, until_asked_to_stop};
+use super::until_asked_to_stop;
 use crate::args::{Global, Stream};
 use crate::failure::Failure;
 use crate::output::{Listing, say};
 
 pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
-    let site = site(global).await?;
-    let landed = if args.once { run::land(&site, &Until::CaughtUp).await } else { for_long(&site).await };
+    let project = super::project(global)?;
+    if let Some(unknown) = args.accept_gap.iter().find(|name| project.table(name).is_none()) {
+        return Err(Failure::Usage(format!("`{unknown}` is no table of the pipeline")));
+    }
+    let site = Site::open(project, &global.dir).await?;
+    let landings = if args.once { once(&site, args).await } else { for_long(&site).await };
     let closed = site.close().await;
-    let landed = landed?;
+    let landings = landings?;
     closed?;
     let mut listing =
         Listing::new(["table", "received", "landed", "dead letters", "repeated", "tombstones", "late", "commits"]);
-    for (table, landed) in landed {
+    let mut stopped = None;
+    for (table, landed) in landings {
+        let landed = match landed {
+            Ok(landed) => landed,
+            Err(error) => {
+                let code = Failure::from(error).report();
+                stopped.get_or_insert(code);
+                continue;
+            }
+        };
         let counts = landed.counts;
         listing.row([
             json!(table),
@@ -36,22 +49,32 @@ pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
         ]);
     }
     listing.print(global.output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(stopped.unwrap_or(ExitCode::SUCCESS))
+}
+
+/// Goes over accepted gaps, then lands what is there.
+async fn once(site: &Site, args: &Stream) -> Result<Landings, Diagnosed> {
+    for table in site.project.tables.iter().filter(|table| args.accept_gap.contains(&table.name)) {
+        for gap in run::accept_gap(site, table).await? {
+            say(&format!("gap of `{}` accepted: its topic {gap}", table.name));
+        }
+    }
+    run::land(site, &Until::CaughtUp).await
 }
 
 /// Lands until it is asked to stop, and serves metrics meanwhile.
-async fn for_long(site: &Site) -> Result<Vec<(TableName, Landed)>, Diagnosed> {
+async fn for_long(site: &Site) -> Result<Landings, Diagnosed> {
     let stop = until_asked_to_stop();
     let server = Server::bind(&site.project).await?;
     if let Some(server) = &server {
         say(&format!("metrics    http://{}/metrics", server.address));
     }
     let serving = server.map(|server| tokio::spawn(server.run(site, None, stop.clone())));
-    let landed = run::land(site, &Until::Forever(stop.clone())).await;
+    let landings = run::land(site, &Until::Forever(stop.clone())).await;
     // Landing ends by itself on an error.
     stop.cancel();
     if let Some(serving) = serving {
         let _ = serving.await;
     }
-    landed
+    landings
 }

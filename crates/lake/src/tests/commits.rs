@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
-use crate::{LakeError, side};
+use crate::LakeError;
 
 #[tokio::test]
 async fn a_commit_holds_rows_position_and_counts_together() {
@@ -181,25 +183,6 @@ async fn positions_and_files_are_the_same_behind_a_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_side_commit_ahead_of_its_main_table_is_taken_back() {
-    let folder = TempDir::new().unwrap();
-    let lake = lake(&folder).await;
-    let mut main = table(&lake).await;
-    let mut side = lake.create_table(Zone::Deadletter, "customer", &schema(), Partitioning::None).await.unwrap();
-    let letter = |ids| NewFile { partition: Partition::None, ..file(0, ids) };
-    for (ids, position) in [(0..2, 10), (2..3, 20)] {
-        let add = side.write_files(vec![letter(ids)]).await.unwrap();
-        side.commit(Commit { add, positions: vec![("reader".into(), position)], ..Commit::default() }).await.unwrap();
-    }
-    append(&mut main, 10, 0..3, 10).await;
-
-    assert_eq!(side::undo_ahead(&mut side, Some(&mut main), "reader").await.unwrap(), 1);
-    assert_eq!(all_ids(&side).await, vec![0, 1]);
-    assert_eq!(side.position("reader"), Some(10));
-    assert_eq!(side::undo_ahead(&mut side, Some(&mut main), "reader").await.unwrap(), 0);
-}
-
-#[tokio::test]
 async fn files_of_a_dead_writer_are_removed_and_files_of_a_commit_are_kept() {
     let folder = TempDir::new().unwrap();
     let dead = lake(&folder).await;
@@ -214,8 +197,8 @@ async fn files_of_a_dead_writer_are_removed_and_files_of_a_commit_are_kept() {
     let lake = lake(&folder).await;
     let table = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
     let mine = table.write_file(file(12, 0..1)).await.unwrap();
-    assert_eq!(table.remove_orphans().await.unwrap(), 1);
-    assert_eq!(table.remove_orphans().await.unwrap(), 0);
+    assert_eq!(table.remove_orphans(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(table.remove_orphans(Duration::ZERO).await.unwrap(), 0);
     assert_eq!(all_ids(&table).await, vec![0, 1, 2]);
     assert!(folder.path().join(table.path_of(&mine)).exists());
 }

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod commits;
+mod contended;
 mod failing;
 mod patch;
 mod speed;

@@ -127,6 +127,45 @@ pub fn an_offset_that_is_not_held_is_an_error_and_no_silent_jump(cluster: &Clust
     }
 }
 
+/// Polls members of a group in turn until each has been given what is wanted; none of them may get a record.
+fn until_given(members: &[&Consumer], is_wanted: impl Fn(&[Vec<i32>]) -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut given = vec![Vec::new(); members.len()];
+    while !is_wanted(&given) {
+        assert!(Instant::now() < end, "{given:?}");
+        for (member, given) in members.iter().zip(&mut given) {
+            assert!(member.poll_batch(10, 1 << 20, Duration::from_millis(50)).unwrap().is_empty());
+            if let Some(news) = member.given() {
+                *given = news;
+            }
+        }
+    }
+}
+
+pub fn members_of_a_group_share_the_partitions_and_read_nothing_before_they_say_from_where(cluster: &Cluster) {
+    let topic = cluster.topic("shared");
+    let producer = Producer::new(&cluster.connection()).unwrap();
+    for partition in 0..2 {
+        producer.send(&topic, partition, None, Some(b"value"), &[]).unwrap();
+    }
+    producer.flush().unwrap();
+    let member = || {
+        let member = Consumer::of_group(&cluster.connection(), &topic, &format!("{topic}.workers")).unwrap();
+        member.join().unwrap();
+        member
+    };
+    let mut first = member();
+    until_given(&[&first], |given| given[0] == [0, 1]);
+    let second = member();
+    until_given(&[&first, &second], |given| given[0].len() == 1 && given[1].len() == 1);
+    drop(second);
+    until_given(&[&first], |given| given[0] == [0, 1]);
+    first.assign(&[(0, Start::At(0)), (1, Start::At(1))]).unwrap();
+    let read = read(&first, 1);
+    assert_eq!(read[read.len() - 1].record(0).partition, 0);
+    assert!(first.given().is_none(), "to assign is no news");
+}
+
 pub fn a_topic_made_anew_has_another_id(cluster: &Cluster) {
     let topic = cluster.topic("anew");
     let id = || Consumer::new(&cluster.connection(), &topic).unwrap().topic_id().unwrap();
