@@ -28,7 +28,7 @@ fn a_wrong_password_and_a_client_without_tls_are_told_what_to_look_at() {
     let Some(at) = parts("") else { return };
     let wrong = "Wrong-and-secret";
     let place = on_parts("pipelines/retail", &at, "tls", 1);
-    let refused = place.weir(&["-vv", "--set", &format!("stream.client.sasl.password=${{env:WRONG}}"), "topic", "ls"]);
+    let refused = place.weir(&["-vv", "--set", "stream.client.sasl.password=${env:WRONG}", "topic", "ls"]);
     let refused = refused.env("WRONG", wrong).run().expect_code(75);
     assert!(refused.stderr.contains("W3202") && refused.stderr.contains("SASL"), "{}", refused.stderr);
     assert_silent(&refused, wrong);
