@@ -27,8 +27,8 @@ fn credentials() -> [(&'static str, &'static str); 2] {
     [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]
 }
 
-fn simulate(place: &Place, orders: &str) {
-    let sizes = ["--customers", "40", "--products", "30", "--orders", orders];
+fn simulate(place: &Place) {
+    let sizes = ["--customers", "20", "--products", "12", "--orders", "40"];
     place.run(&[&["replay", "simulate", "--seed", "11"], &sizes[..]].concat());
 }
 
@@ -52,9 +52,9 @@ fn agrees_with_an_outside_reader(place: &Place, server: &S3Server) {
 }
 
 /// The same events over a folder.
-fn over_a_folder(orders: &str) -> Place {
+fn over_a_folder() -> Place {
     let place = Place::reference();
-    simulate(&place, orders);
+    simulate(&place);
     place.run(&["stream", "--once"]);
     place.run(&["build"]);
     place
@@ -64,13 +64,13 @@ fn over_a_folder(orders: &str) -> Place {
 fn the_whole_path_goes_over_s3_and_gives_what_it_gives_over_a_folder() {
     let Some(server) = s3(0) else { return };
     let place = place(&server);
-    simulate(&place, "120");
+    simulate(&place);
     place.run(&["stream", "--once"]);
     place.run(&["build"]);
     reconciled(&place);
     assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
     assert!(!place.lake().exists(), "nothing of the lake is on this machine");
-    assert!(star(&place) == star(&over_a_folder("120")), "the star is the same as over a folder");
+    assert!(star(&place) == star(&over_a_folder()), "the star is the same as over a folder");
     agrees_with_an_outside_reader(&place, &server);
 
     // A second run has nothing to do; builds can be asked again, replayed and swept; a server answers the same.
@@ -94,7 +94,7 @@ fn the_whole_path_goes_over_s3_and_gives_what_it_gives_over_a_folder() {
 fn kills_and_an_s3_server_that_fails_one_request_in_ten_lose_and_double_nothing() {
     let Some(server) = s3(10) else { return };
     let place = place(&server);
-    simulate(&place, "120");
+    simulate(&place);
     let killed = |command: &[&str], name: &str| {
         let killed = place.weir(command).env("WEIR_FAILPOINT", name).run();
         assert!(killed.stderr.contains(&format!("failpoint {name}")), "`{name}` was not reached: {}", killed.stderr);
@@ -109,7 +109,7 @@ fn kills_and_an_s3_server_that_fails_one_request_in_ten_lose_and_double_nothing(
     place.run(&["build"]);
     reconciled(&place);
     assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
-    assert!(star(&place) == star(&over_a_folder("120")), "the star is the same as over a folder");
+    assert!(star(&place) == star(&over_a_folder()), "the star is the same as over a folder");
     agrees_with_an_outside_reader(&place, &server);
 }
 

@@ -147,7 +147,13 @@ impl Faulty {
         call: BoxStream<'static, Result<T>>,
     ) -> BoxStream<'static, Result<T>> {
         let error = self.error();
-        match self.fate(writes) {
+        let mut fate = self.fate(writes);
+        for _ in 1..self.tries() {
+            if fate != Fate::Passes {
+                fate = self.fate(writes);
+            }
+        }
+        match fate {
             Fate::Passes => call,
             Fate::Fails => async { Err(error) }.into_stream().boxed(),
             Fate::LosesReply => async {
