@@ -78,3 +78,14 @@ pub async fn take_back(side: &mut Table, ahead: Ahead) -> Result<usize, LakeErro
     side.commit(Commit { remove: ahead.remove, rewind, ..Commit::default() }).await?;
     Ok(files)
 }
+
+/// Both, for a main table with one writer, which is this one: of the readers whose name begins with `readers`.
+///
+/// The main table's commit may be on its way to the store, though its writer is dead: its version is taken first.
+pub async fn undo_ahead(side: &mut Table, main: &mut Table, readers: &str) -> Result<usize, LakeError> {
+    let ahead = ahead(side, Some(main), |reader| reader.starts_with(readers)).await?;
+    if !ahead.is_empty() {
+        main.commit(Commit::default()).await?;
+    }
+    take_back(side, ahead).await
+}

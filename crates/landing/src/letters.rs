@@ -127,7 +127,8 @@ impl Letters {
         let failed = |source| LandingError::Lake { table: name.clone(), source };
         let Some(table) = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)? else { return Ok(None) };
         // A table is landed from one topic id, and each commit of letters says which.
-        let Some(topic_id) = table.positions().keys().find_map(|reader| of_reader(reader)).map(|(id, _)| id.to_owned()) else {
+        let Some(topic_id) = table.positions().keys().find_map(|reader| of_reader(reader)).map(|(id, _)| id.to_owned())
+        else {
             return Ok(None);
         };
         let landed = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;

@@ -90,13 +90,7 @@ impl Stager {
         let mut main = lake.create_table(Zone::Staging, name, &schema, Partitioning::Hour).await.map_err(failed)?;
         let mut quarantine = lake.table(Zone::Quarantine, name).await.map_err(failed)?;
         if let Some(quarantine) = &mut quarantine {
-            let ahead = side::ahead(quarantine, Some(&main), |reader| reader.starts_with(READERS)).await;
-            let ahead = ahead.map_err(failed)?;
-            if !ahead.is_empty() {
-                // The main commit may be on its way to the store, though its writer is dead: its version is taken first.
-                main.commit(Commit::default()).await.map_err(failed)?;
-            }
-            side::take_back(quarantine, ahead).await.map_err(failed)?;
+            side::undo_ahead(quarantine, &mut main, READERS).await.map_err(failed)?;
         }
         if self.cleaned.insert(table.name.clone()) {
             for table in [Some(&main), quarantine.as_ref()].into_iter().flatten() {

@@ -1,5 +1,7 @@
 //! The lake in a bucket.
 
+use std::time::Duration;
+
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::memory::InMemory;
@@ -113,7 +115,7 @@ async fn a_main_commit_on_its_way_cannot_come_once_its_side_commit_is_taken_back
     append(&mut letters, 10, 0..1, 7).await;
 
     let mut main = reopened(&late).await;
-    assert_eq!(side::undo_ahead(&mut letters, Some(&mut main), "reader").await.unwrap(), 1);
+    assert_eq!(side::undo_ahead(&mut letters, &mut main, "reader").await.unwrap(), 1);
     let add = late.write_files(vec![file(10, 1..2)]).await.unwrap();
     let sent = late.commit(Commit { add, positions: vec![("reader".into(), 7)], ..Commit::default() }).await;
     assert!(matches!(sent, Err(LakeError::Conflict { .. })), "{sent:?}");
@@ -127,7 +129,7 @@ async fn a_young_file_that_no_commit_names_is_kept() {
     let dead = table(&over(store.clone()).await).await;
     let file = dead.write_file(file(10, 0..3)).await.unwrap();
     let lake = over(store).await;
-    assert_eq!(table(&lake).await.remove_orphans().await.unwrap(), 0);
+    assert_eq!(table(&lake).await.remove_orphans(Duration::ZERO).await.unwrap(), 0);
     assert!(lake.get(&dead.path_of(&file)).await.unwrap().is_some());
 }
 
