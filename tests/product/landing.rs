@@ -9,6 +9,7 @@ use crate::path::reconciled;
 use crate::place::Place;
 
 const MINUTE: Duration = Duration::from_secs(60);
+const TABLES: [&str; 4] = ["customer", "product", "order", "order_item"];
 
 /// `weir up` on a place: its broker is there for others, and it lands what comes. With the brokers' address.
 fn up(place: &Place) -> (Running, String) {
@@ -71,12 +72,10 @@ fn a_partition_added_under_a_running_worker_is_landed_and_the_group_is_told() {
     kafka(&brokers, &["produce", topic, "5", "7"]).unwrap();
     let query = "select count(*) from t where \"partition\" = 5 and \"offset\" between 0 and 6";
     until("the new partition is landed", MINUTE, || count(&place, "deadletter/product", query) == 7);
-    let group = kafka(&brokers, &["groups"]).unwrap().as_array().unwrap().iter().find_map(|name| {
-        let name = name.as_str().unwrap();
-        name.starts_with("weir.retail.product.").then(|| name.to_owned())
-    });
-    let group = group.expect("a group of the topic's workers");
-    until("the group is told", MINUTE, || kafka(&brokers, &["committed", topic, &group, "5"]).unwrap() == 7);
+    let groups = kafka(&brokers, &["groups"]).unwrap();
+    let mut names = groups.as_array().unwrap().iter().filter_map(Value::as_str);
+    let group = names.find(|name| name.starts_with("weir.retail.product.")).expect("a group of the topic's workers");
+    until("the group is told", MINUTE, || kafka(&brokers, &["committed", topic, group, "5"]).unwrap() == 7);
     stop(running);
 }
 
@@ -131,7 +130,7 @@ fn as_worker(place: &Place, brokers: &str) {
 
 fn worker(place: &Place, name: &str, failpoint: Option<&str>) -> Running {
     let (pipeline, parts) = (place.pipeline(), place.path().join(name));
-    let args = ["-p", pipeline.to_str().unwrap(), "-d", parts.to_str().unwrap(), "-e", "worker", "stream"];
+    let args = ["-p", pipeline.to_str().unwrap(), "-d", parts.to_str().unwrap(), "-e", "worker", "-v", "stream"];
     let call = weir_testkit::harness::Weir::new(args).dir(place.path());
     match failpoint {
         Some(failpoint) => call.env("WEIR_FAILPOINT", failpoint).start(),
@@ -142,6 +141,23 @@ fn worker(place: &Place, name: &str, failpoint: Option<&str>) -> Running {
 fn signal(process: &Running, name: &str) {
     let sent = std::process::Command::new("kill").args([name, &process.id().to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()), "{name} was not sent");
+}
+
+/// Sends a record that is no event to every partition of every table, and waits until each is a dead letter: what came
+/// before it is landed then.
+fn until_all_is_landed(place: &Place, brokers: &str) {
+    let topics = TABLES.map(|table| format!("retail.{table}.cdc"));
+    let mut call = vec!["everywhere"];
+    call.extend(topics.iter().map(String::as_str));
+    let sent = kafka(brokers, &call).expect("asked before");
+    for (table, topic) in TABLES.iter().zip(&topics) {
+        let sent = sent[topic].as_array().unwrap();
+        let places: Vec<String> = sent.iter().map(|sent| format!("({}, {})", sent[0], sent[1])).collect();
+        let query = format!("select count(*) from t where (\"partition\", \"offset\") in ({})", places.join(", "));
+        let letters = format!("deadletter/{table}");
+        let wanted = i64::try_from(places.len()).unwrap();
+        until("every partition is landed", 3 * MINUTE, || count(place, &letters, &query) == wanted);
+    }
 }
 
 #[test]
@@ -166,8 +182,8 @@ fn workers_lose_and_double_nothing_while_one_after_another_is_paused_and_wakes_t
             }
             paused.output().contains("failpoint")
         });
-        // Past its session: its partitions are given to others, who land what it holds in its hands.
-        std::thread::sleep(Duration::from_secs(15));
+        // Past its session its partitions are given to others, who land what it holds in its hands.
+        until_all_is_landed(&place, &brokers);
         signal(&paused, "-CONT");
         let said = paused.wait_for("refused", MINUTE);
         assert!(said.contains("another writer has moved"), "{said}");
@@ -181,7 +197,7 @@ fn workers_lose_and_double_nothing_while_one_after_another_is_paused_and_wakes_t
     stop(running);
     place.run(&["stream", "--once"]);
 
-    for table in ["customer", "product", "order", "order_item"] {
+    for table in TABLES {
         for (zone, of) in [("landing", "_partition, _offset"), ("deadletter", "\"partition\", \"offset\"")] {
             let query = format!("select count(*) - count(distinct ({of})) from t");
             let name = format!("{zone}/{table}");

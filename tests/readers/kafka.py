@@ -4,6 +4,7 @@ usage: kafka.py BOOTSTRAP list
        kafka.py BOOTSTRAP produce TOPIC PARTITION COUNT   (keys `key-<n>`, values `value-<n>`, LZ4)
        kafka.py BOOTSTRAP consume TOPIC GROUP             (a consumer group, from the beginning to the end, then commits)
        kafka.py BOOTSTRAP committed TOPIC GROUP PARTITION
+       kafka.py BOOTSTRAP everywhere TOPIC..              (one record to each partition; the offsets)
        kafka.py BOOTSTRAP groups
        kafka.py BOOTSTRAP grow TOPIC COUNT                (to so many partitions)
        kafka.py BOOTSTRAP anew TOPIC COUNT                (deletes it, and makes it again)
@@ -42,6 +43,14 @@ def produce(bootstrap, topic, partition, count):
         producer.poll(0)
     left = producer.flush(SECONDS)
     return {"delivered": len(offsets), "offsets": sorted(offsets), "failed": failed, "left": left}
+
+
+def everywhere(bootstrap, *names):
+    partitions = topics(bootstrap)
+    return {
+        name: [[number, produce(bootstrap, name, number, 1)["offsets"][0]] for number in partitions[name]]
+        for name in names
+    }
 
 
 def consume(bootstrap, topic, group):
@@ -114,6 +123,7 @@ COMMANDS = {
     "produce": produce,
     "consume": consume,
     "committed": committed,
+    "everywhere": everywhere,
     "groups": groups,
     "grow": grow,
     "anew": anew,
