@@ -85,8 +85,11 @@ pub async fn each(tables: &[Table], lake: &Lake) -> Result<Vec<(TableName, Lette
     Ok(all)
 }
 
-/// One letter with what its record holds, and the value as JSON where its schema decodes it by now.
-pub async fn show(site: &Site, table: &TableName, id: &LetterId) -> Result<(Whole, Option<String>), Diagnosed> {
+/// A value as JSON where its schema decodes it by now, or why the registry could not be asked.
+pub type Decoded = Result<Option<String>, Diagnosed>;
+
+/// One letter with what its record holds. It can be shown while the registry is down, too.
+pub async fn show(site: &Site, table: &TableName, id: &LetterId) -> Result<(Whole, Decoded), Diagnosed> {
     let whole = match Letters::open(&site.lake, table).await? {
         Some(letters) => letters.whole(id).await?,
         None => {
@@ -94,11 +97,11 @@ pub async fn show(site: &Site, table: &TableName, id: &LetterId) -> Result<(Whol
         }
     };
     let (registry, value) = (site.services.registry.clone(), whole.value.clone());
-    let json = blocking(move || value.map_or(Ok(None), |value| json(&registry, &value))).await?;
+    let json = blocking(move || value.map_or(Ok(None), |value| json(&registry, &value))).await;
     Ok((whole, json))
 }
 
-fn json(registry: &Registry, value: &[u8]) -> Result<Option<String>, Diagnosed> {
+fn json(registry: &Registry, value: &[u8]) -> Decoded {
     let mut schemas = Schemas::new(Bounds::default());
     for id in schemas.needed([value]) {
         match registry.schema(id) {

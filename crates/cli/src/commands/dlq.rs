@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use weir_core::name::TableName;
 use weir_operate::letters::{self, Chosen, Letter, Mark, Whole, state};
 use weir_operate::{run, site as sites};
 use weir_project::{Project, Table};
@@ -10,7 +11,7 @@ use weir_project::{Project, Table};
 use super::{say_if_table, site};
 use crate::args::{Dlq, Format, Global, Letters};
 use crate::failure::Failure;
-use crate::output::Listing;
+use crate::output::{Listing, say};
 
 pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
     let project = super::project(global)?;
@@ -35,6 +36,10 @@ pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
             let closed = site.close().await;
             let (whole, decoded) = shown?;
             closed?;
+            let decoded = decoded.unwrap_or_else(|error| {
+                say(&format!("the value is not decoded: {error}"));
+                None
+            });
             show(&table, &whole, decoded).print(global)?;
         }
         Dlq::Replay { letters: which, by } => {
@@ -68,7 +73,7 @@ pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn known(project: &Project, name: &weir_core::name::TableName) -> Result<Table, Failure> {
+fn known(project: &Project, name: &TableName) -> Result<Table, Failure> {
     let unknown = || {
         let known: Vec<&str> = project.tables.iter().map(|table| table.name.as_str()).collect();
         Failure::Usage(format!("`{name}` is no table of the pipeline; there are {}", known.join(", ")))
@@ -110,7 +115,7 @@ fn kinds(kinds: &[letters::Kind]) -> Listing {
 }
 
 /// Per letter.
-fn every(letters: Vec<(weir_core::name::TableName, Letter)>) -> Listing {
+fn every(letters: Vec<(TableName, Letter)>) -> Listing {
     let mut listing =
         Listing::new(["table", "id", "reason", "state", "record time", "landed", "schema id", "by", "at", "because"])
             .of_data();
