@@ -126,9 +126,9 @@ fn a_build_whose_bucket_fails_or_loses_a_reply_is_gone_on_from_as_if_it_had_not(
         bench.stage(&before()).await;
         build_in(&bench.room).await.expect("a build");
         bench.stage(&after()).await;
-        for (first, fault) in [(0, Faulty::call_fails as fn(_, _) -> _), (2, Faulty::call_loses_reply)] {
+        for (first, fault) in [(0, Faulty::call_fails as fn(_, _) -> _), (10, Faulty::call_loses_reply)] {
             // Not each of the many calls: the writes are all met above.
-            for call in (first..).step_by(5) {
+            for call in (first..).step_by(23) {
                 let inner = Arc::new(staged.fork());
                 let faulty = Arc::new(fault(inner.clone(), call));
                 let broken = over(faulty.clone()).await;
