@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
@@ -20,6 +21,7 @@ pub fn schema() -> Schema {
     let column = |name: &str, kind| Field::new(name, kind, true);
     Schema::new(vec![
         column("topic", DataType::Utf8),
+        column("topic_id", DataType::Utf8),
         column("partition", DataType::Int32),
         column("offset", DataType::Int64),
         column("timestamp", timestamp()),
@@ -35,7 +37,7 @@ pub fn schema() -> Schema {
 /// The rows of rejected records, in order of arrival.
 pub fn rows(
     table: &TableName,
-    topic: &str,
+    (topic, topic_id): (&str, &str),
     polled: &Polled,
     rejects: &[(usize, Reject)],
     ingested_at: i64,
@@ -62,6 +64,7 @@ pub fn rows(
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(topics.finish()),
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(topic_id, rejects.len()))),
         Arc::new(partitions.finish()),
         Arc::new(offsets.finish()),
         Arc::new(at.finish().with_timezone("UTC")),

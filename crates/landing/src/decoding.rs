@@ -29,6 +29,7 @@ impl<S: Schemas> Decoding<S> {
     pub(crate) fn decode(
         &mut self,
         table: &weir_project::Table,
+        topic_id: &str,
         polled: &Polled,
         now: i64,
     ) -> Result<Decoded, LandingError> {
@@ -39,7 +40,7 @@ impl<S: Schemas> Decoding<S> {
         let with_origin = |part| batch::with_origin(part, polled, &table.topic, now);
         let parts = decoded.rows.iter().map(with_origin).collect::<Result<Vec<_>, _>>().map_err(rows)?;
         let letters = (!decoded.rejects.is_empty())
-            .then(|| deadletter::rows(&table.name, &table.topic, polled, &decoded.rejects, now))
+            .then(|| deadletter::rows(&table.name, (&table.topic, topic_id), polled, &decoded.rejects, now))
             .transpose()
             .map_err(rows)?;
         let tombstones = decoded.tombstones.len() as u64;

@@ -71,39 +71,40 @@ impl Mark {
 /// The marks on one table's letters.
 #[derive(Debug, Default)]
 pub(crate) struct Handled {
-    marks: HashMap<(i32, i64), Mark>,
+    marks: HashMap<LetterId, Mark>,
 }
 
 impl Handled {
-    /// Reads the marks on the letters that a table has from this topic.
-    pub(crate) async fn read(lake: &Lake, name: &TableName, topic_id: &str) -> Result<Self, LandingError> {
+    /// Reads the marks on a table's letters.
+    pub(crate) async fn read(lake: &Lake, name: &TableName) -> Result<Self, LandingError> {
         let failed = |source| LandingError::Lake { table: name.clone(), source };
         let mut handled = Self::default();
         let Some(table) = lake.table(Zone::Deadletter, TABLE).await.map_err(failed)? else { return Ok(handled) };
         let files: Vec<DataFile> = table.files().cloned().collect();
         for batch in table.read_all(&files, None).await.map_err(failed)? {
             let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row);
-            for row in (0..batch.num_rows()).filter(|row| text(0, *row) == name.as_str() && text(1, *row) == topic_id) {
-                let place = (
-                    batch.column(2).as_primitive::<Int32Type>().value(row),
-                    batch.column(3).as_primitive::<Int64Type>().value(row),
-                );
+            for row in (0..batch.num_rows()).filter(|row| text(0, *row) == name.as_str()) {
+                let id = LetterId {
+                    topic_id: text(1, row).to_owned(),
+                    partition: batch.column(2).as_primitive::<Int32Type>().value(row),
+                    offset: batch.column(3).as_primitive::<Int64Type>().value(row),
+                };
                 let at = batch.column(7).as_primitive::<TimestampMicrosecondType>().value(row);
                 let actor = Actor { by: text(6, row).to_owned(), at };
                 if text(4, row) == "replayed" {
                     // Stays, whatever else is said of the letter: its record is in the stream again.
-                    handled.marks.insert(place, Mark::Replayed { actor });
+                    handled.marks.insert(id, Mark::Replayed { actor });
                 } else {
                     let mark = Mark::Discarded { actor, because: text(5, row).to_owned() };
-                    handled.marks.entry(place).or_insert(mark);
+                    handled.marks.entry(id).or_insert(mark);
                 }
             }
         }
         Ok(handled)
     }
 
-    pub(crate) fn mark(&self, partition: i32, offset: i64) -> Option<&Mark> {
-        self.marks.get(&(partition, offset))
+    pub(crate) fn mark(&self, id: &LetterId) -> Option<&Mark> {
+        self.marks.get(id)
     }
 
     pub(crate) fn marked(&self) -> u64 {

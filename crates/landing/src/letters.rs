@@ -16,7 +16,7 @@ use weir_lake::{DataFile, Lake, Table};
 
 use crate::error::LandingError;
 use crate::handled::{Handled, Mark};
-use crate::start::{of_reader, reader};
+use crate::start::reader;
 
 /// The name of a letter: where its record lies in the stream. Written `<topic id>/<partition>/<offset>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,13 +112,13 @@ impl Chosen {
 pub struct Letters {
     name: TableName,
     table: Table,
-    topic_id: String,
     /// The landing table's positions. Letters ahead of them are not decided on: landing takes them back when it starts.
     landed: BTreeMap<String, i64>,
     handled: Handled,
 }
 
-const PLACE: [&str; 7] = ["topic", "partition", "offset", "timestamp", "reason", "schema_id", "_ingested_at"];
+const PLACE: [&str; 8] =
+    ["topic", "topic_id", "partition", "offset", "timestamp", "reason", "schema_id", "_ingested_at"];
 const CONTENT: [&str; 3] = ["key", "value", "headers"];
 
 impl Letters {
@@ -126,15 +126,10 @@ impl Letters {
     pub async fn open(lake: &Lake, name: &TableName) -> Result<Option<Self>, LandingError> {
         let failed = |source| LandingError::Lake { table: name.clone(), source };
         let Some(table) = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)? else { return Ok(None) };
-        // A table is landed from one topic id, and each commit of letters says which.
-        let Some(topic_id) = table.positions().keys().find_map(|reader| of_reader(reader)).map(|(id, _)| id.to_owned())
-        else {
-            return Ok(None);
-        };
         let landed = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;
         let landed = landed.map(|landed| landed.positions().clone()).unwrap_or_default();
-        let handled = Handled::read(lake, name, &topic_id).await?;
-        Ok(Some(Self { name: name.clone(), table, topic_id, landed, handled }))
+        let handled = Handled::read(lake, name).await?;
+        Ok(Some(Self { name: name.clone(), table, landed, handled }))
     }
 
     /// How many letters were sent again.
@@ -204,7 +199,7 @@ impl Letters {
     /// The letters in a batch that begins with the columns of [`PLACE`], with their rows.
     pub(crate) fn in_batch<'a>(&'a self, batch: &'a RecordBatch) -> impl Iterator<Item = (usize, Letter)> + 'a {
         let decided = |letter: &Letter| {
-            let last = self.landed.get(&reader(&self.topic_id, letter.id.partition));
+            let last = self.landed.get(&reader(&letter.id.topic_id, letter.id.partition));
             last.is_some_and(|last| letter.id.offset <= *last)
         };
         let letters = (0..batch.num_rows()).map(|row| (row, self.letter(batch, row)));
@@ -217,17 +212,18 @@ impl Letters {
             let column = batch.column(at).as_primitive::<TimestampMicrosecondType>();
             column.is_valid(row).then(|| column.value(row))
         };
-        let partition = batch.column(1).as_primitive::<Int32Type>().value(row);
-        let offset = batch.column(2).as_primitive::<Int64Type>().value(row);
-        let ids = batch.column(5).as_primitive::<Int64Type>();
+        let partition = batch.column(2).as_primitive::<Int32Type>().value(row);
+        let offset = batch.column(3).as_primitive::<Int64Type>().value(row);
+        let ids = batch.column(6).as_primitive::<Int64Type>();
+        let id = LetterId { topic_id: text(1), partition, offset };
         Letter {
-            id: LetterId { topic_id: self.topic_id.clone(), partition, offset },
             topic: text(0),
-            reason: text(4),
-            timestamp: time(3),
-            ingested_at: time(6).unwrap_or_default(),
+            reason: text(5),
+            timestamp: time(4),
+            ingested_at: time(7).unwrap_or_default(),
             schema_id: ids.is_valid(row).then(|| ids.value(row)),
-            mark: self.handled.mark(partition, offset).cloned(),
+            mark: self.handled.mark(&id).cloned(),
+            id,
         }
     }
 }

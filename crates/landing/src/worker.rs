@@ -292,11 +292,11 @@ impl Worker<'_> {
         polled: Polled,
         ingested_at: i64,
     ) -> Result<Decoded, LandingError> {
-        let (table, decoding) = (self.table.clone(), decoding.clone());
+        let (table, topic_id, decoding) = (self.table.clone(), self.topic_id.clone(), decoding.clone());
         // A panic of the decoder ends the worker: nobody meets its half-done state.
         let decode = move || {
             let mut decoding = decoding.lock().unwrap_or_else(PoisonError::into_inner);
-            decoding.decode(&table, &polled, ingested_at)
+            decoding.decode(&table, &topic_id, &polled, ingested_at)
         };
         self.blocking(decode).await?
     }
