@@ -72,9 +72,9 @@ fn the_infrastructure_takes_its_names_from_the_pipeline() {
 fn the_function_has_the_name_that_the_warehouse_calls() {
     let sql = std::fs::read_to_string(root().join("crates/warehouse/src/mirror/script.rs")).unwrap();
     let called = Regex::new("LAMBDA '([^']+)'").unwrap().captures(&sql).unwrap()[1].to_owned();
+    let default = Regex::new(r#"variable "function_name" \{[^}]*default\s*=\s*"([^"]+)""#).unwrap();
     for module in ["udf", "platform"] {
         let variables = std::fs::read_to_string(root().join(format!("infra/modules/{module}/variables.tf"))).unwrap();
-        let default = Regex::new(r#"variable "function_name" \{[^}]*default\s*=\s*"([^"]+)""#).unwrap();
         assert_eq!(default.captures(&variables).unwrap()[1], *called, "module {module}");
     }
 }
