@@ -168,13 +168,13 @@ pub fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions(at: &
     assert_eq!(metadata_id(&mut raw), first);
     produce(&mut raw, 9, topic, batch((-1, -1, -1), &["a", "b"])).unwrap();
     let partition = offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(2);
-    let committed = offset_commit_request::OffsetCommitRequestTopic::default()
+    let commits = offset_commit_request::OffsetCommitRequestTopic::default()
         .with_name(name(topic))
         .with_partitions(vec![partition]);
     let commit = OffsetCommitRequest::default()
         .with_group_id(GroupId(text(topic)))
         .with_generation_id_or_member_epoch(-1)
-        .with_topics(vec![committed]);
+        .with_topics(vec![commits]);
     assert_eq!(raw.send(8, &commit).unwrap().topics[0].partitions[0].error_code, 0);
     let committed = |raw: &mut Raw| {
         let asked = offset_fetch_request::OffsetFetchRequestTopic::default()
