@@ -50,7 +50,7 @@ class Part:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/", **options
             )
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 sys.exit(f"{name} did not start:\n{log.read_text(errors='replace')[-4000:]}")

@@ -48,10 +48,15 @@ impl Database {
 
     /// Waits until Kafka has acknowledged everything that was committed before: the connector moves its slot then.
     fn sent(&self) {
+        // The slot is made at the log's end, before the snapshot: only a place behind it says that both are done.
+        let began = Instant::now();
+        while self.ask("select count(*) from pg_replication_slots where active") == "0" {
+            assert!(began.elapsed() < Duration::from_secs(90), "the connector made no slot");
+            std::thread::sleep(Duration::from_millis(200));
+        }
         let end = self.ask("select pg_current_wal_lsn()");
         self.ask("select pg_logical_emit_message(true, 'weir', '')");
         let passed = format!("select bool_or(confirmed_flush_lsn > '{end}') from pg_replication_slots");
-        let began = Instant::now();
         while self.ask(&passed) != "t" {
             assert!(began.elapsed() < Duration::from_secs(90), "the connector did not get past {end}");
             std::thread::sleep(Duration::from_millis(200));

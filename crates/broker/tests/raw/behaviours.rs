@@ -33,7 +33,10 @@ pub fn create(raw: &mut Raw, topic: &str, partitions: i32, configs: &[(&str, &st
         .with_configs(configs.iter().map(config).collect());
     let made = raw.send(7, &CreateTopicsRequest::default().with_topics(vec![asked])).unwrap().topics.remove(0);
     match ResponseError::try_from_code(made.error_code) {
-        None => Ok(made.topic_id),
+        None => {
+            comes_to(true, || offsets(raw, topic, -1).is_ok());
+            Ok(made.topic_id)
+        }
         Some(error) => Err(error),
     }
 }
@@ -68,20 +71,47 @@ pub fn fetch(raw: &mut Raw, topic: &str, offset: i64, wait_ms: i32, min_bytes: i
 }
 
 pub fn offset_at(raw: &mut Raw, topic: &str, timestamp: i64) -> (i64, i64) {
+    offsets(raw, topic, timestamp).unwrap()
+}
+
+fn offsets(raw: &mut Raw, topic: &str, timestamp: i64) -> Result<(i64, i64), ResponseError> {
     let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
     let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
     let request = ListOffsetsRequest::default().with_topics(vec![topic]);
     let answer = raw.send(7, &request).unwrap().topics.remove(0).partitions.remove(0);
-    assert_eq!(answer.error_code, 0);
-    (answer.offset, answer.timestamp)
+    match ResponseError::try_from_code(answer.error_code) {
+        None => Ok((answer.offset, answer.timestamp)),
+        Some(error) => Err(error),
+    }
+}
+
+/// Kafka answers some requests before what they asked for is known to all of its parts.
+fn comes_to<T: PartialEq + std::fmt::Debug>(wanted: T, mut look: impl FnMut() -> T) {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = look();
+        if found == wanted || Instant::now() > end {
+            return assert_eq!(found, wanted);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn producer_id(raw: &mut Raw) -> i64 {
+    let mut id = -1;
+    comes_to(0, || {
+        let answer = raw.send(4, &InitProducerIdRequest::default().with_transactional_id(None)).unwrap();
+        id = answer.producer_id.0;
+        answer.error_code
+    });
+    id
 }
 
 pub fn a_repeated_batch_is_acknowledged_once_more_with_its_first_offset_and_a_gap_is_refused(at: &str, topic: &str) {
     let mut raw = Raw::connect(at);
     create(&mut raw, topic, 1, &[]).unwrap();
-    let init = InitProducerIdRequest::default().with_transactional_id(None);
-    let id = raw.send(4, &init).unwrap().producer_id.0;
-    assert_ne!(raw.send(4, &init).unwrap().producer_id.0, id);
+    let id = producer_id(&mut raw);
+    assert_ne!(producer_id(&mut raw), id);
     let send = |raw: &mut Raw, epoch, sequence| produce(raw, 9, topic, batch((id, epoch, sequence), &["a", "b"]));
     assert_eq!(send(&mut raw, 0, 0), Ok(0));
     assert_eq!(send(&mut raw, 0, 2), Ok(2));
@@ -175,7 +205,10 @@ pub fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions(at: &
         .with_group_id(GroupId(text(topic)))
         .with_generation_id_or_member_epoch(-1)
         .with_topics(vec![commits]);
-    assert_eq!(raw.send(8, &commit).unwrap().topics[0].partitions[0].error_code, 0);
+    comes_to(0, || {
+        raw.send(3, &FindCoordinatorRequest::default().with_key(text(topic))).unwrap();
+        raw.send(8, &commit).unwrap().topics[0].partitions[0].error_code
+    });
     let committed = |raw: &mut Raw| {
         let asked = offset_fetch_request::OffsetFetchRequestTopic::default()
             .with_name(name(topic))
@@ -187,11 +220,11 @@ pub fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions(at: &
 
     let gone = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]);
     assert_eq!(raw.send(5, &gone).unwrap().responses[0].error_code, 0);
-    assert_eq!(fetch(&mut raw, topic, 0, 0, 1), Err(ResponseError::UnknownTopicOrPartition));
+    comes_to(Err(ResponseError::UnknownTopicOrPartition), || fetch(&mut raw, topic, 0, 0, 1));
     let second = create(&mut raw, topic, 1, &[]).unwrap();
     assert_ne!(second, first);
     assert_eq!(metadata_id(&mut raw), second);
-    assert_eq!(committed(&mut raw), -1);
+    comes_to(-1, || committed(&mut raw));
     assert_eq!(offset_at(&mut raw, topic, -1).0, 0);
     // Who still asks by the old id is told so, instead of being given the new topic's records.
     let old = fetch_request(FetchTopic::default().with_topic_id(first), 0, 0, 1);
