@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
-use object_store::memory::InMemory;
 use proptest::prelude::*;
 use weir_core::change::{Change, Op};
-use weir_lake::{Lake, ObjectStore, Options, S3};
+use weir_lake::{Lake, Options};
 use weir_testkit::fault::Faulty;
 
 use super::fixture::{Bench, any_changes, expected, models, shop, sources, visit};
@@ -109,38 +108,6 @@ fn a_first_build_that_dies_at_any_write_is_gone_on_from_too() {
             holds(&bench, &before()).await.unwrap_or_else(|e| panic!("after {writes} writes: {e}"));
             if !died {
                 return;
-            }
-        }
-    });
-}
-
-#[test]
-fn a_build_whose_bucket_fails_or_loses_a_reply_is_gone_on_from_as_if_it_had_not() {
-    async fn over(store: Arc<dyn ObjectStore>) -> Lake {
-        Lake::with_store(Options::s3(S3::of_url("s3://lake/shop")), store).await.expect("a lake")
-    }
-    run(async {
-        let all: Vec<Change> = before().into_iter().chain(after()).collect();
-        let staged = Arc::new(InMemory::new());
-        let bench = Bench::of(over(staged.clone()).await);
-        bench.stage(&before()).await;
-        build_in(&bench.room).await.expect("a build");
-        bench.stage(&after()).await;
-        for (first, fault) in [(0, Faulty::call_fails as fn(_, _) -> _), (10, Faulty::call_loses_reply)] {
-            // Not each of the many calls: the writes are all met above.
-            for call in (first..).step_by(23) {
-                let inner = Arc::new(staged.fork());
-                let faulty = Arc::new(fault(inner.clone(), call));
-                let broken = over(faulty.clone()).await;
-                let done = build_in(&Room::of(&models(), &sources(), 1, &broken)).await;
-                let bench = Bench::of(over(inner).await);
-                build_in(&bench.room).await.expect("the next build");
-                holds(&bench, &all).await.unwrap_or_else(|e| panic!("after {call} calls: {e}"));
-                if !faulty.struck() {
-                    done.expect("a build");
-                    assert!(call > 100, "{call} calls are too few for nine tables");
-                    break;
-                }
             }
         }
     });
