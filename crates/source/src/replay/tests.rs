@@ -280,7 +280,11 @@ fn a_table_of_another_connector_is_refused_before_anything_is_made() {
     let mut tables = retail();
     let (server, database, schema) = ("shop".into(), "shop".into(), "public".into());
     tables[1].connector = Connector::Postgres { server, database, schema };
-    let refused = run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
-    assert!(matches!(&refused, Err(SourceError::ForeignConnector { table }) if *table == *tables[1].name), "{refused:?}");
+    let refused =
+        run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
+    assert!(
+        matches!(&refused, Err(SourceError::ForeignConnector { table }) if *table == *tables[1].name),
+        "{refused:?}"
+    );
     assert!(logs.lock().unwrap().is_empty());
 }

@@ -200,8 +200,7 @@ fn a_value_that_the_source_did_not_log_is_the_one_that_the_row_has() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
     let mut project = small_project();
-    let postgres =
-        Connector::Postgres { server: "shop".into(), database: "shop".into(), schema: "public".into() };
+    let postgres = Connector::Postgres { server: "shop".into(), database: "shop".into(), schema: "public".into() };
     project.tables[0].connector = postgres;
     let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values()).unwrap();
     let send = |id: u8, op: Op, place: u32, description: &str| {
