@@ -217,7 +217,7 @@ pub fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions(at: &
     };
     assert_eq!(committed(&mut raw), 2);
 
-    let gone = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]);
+    let gone = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]).with_timeout_ms(10_000);
     assert_eq!(raw.send(5, &gone).unwrap().responses[0].error_code, 0);
     comes_to(Err(ResponseError::UnknownTopicOrPartition), || fetch(&mut raw, topic, 0, 0, 1));
     let second = create(&mut raw, topic, 1, &[]).unwrap();
