@@ -200,6 +200,7 @@ class Parts:
             "schema.include.list": "public",
             "publication.autocreate.mode": "filtered",
             "poll.interval.ms": 100,
+            "heartbeat.interval.ms": 300,
             "topic.creation.default.replication.factor": 1,
             "topic.creation.default.partitions": 2,
         }

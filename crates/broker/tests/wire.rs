@@ -68,6 +68,19 @@ mod as_kafka_does {
     }
 }
 
+/// Kafka calls these `InvalidRecord`.
+#[test]
+fn a_batch_that_is_none_is_refused() {
+    let (_dir, _broker, mut raw) = start();
+    create(&mut raw, "t", 1, &[]).unwrap();
+    let good = batch((-1, -1, -1), &["a"]);
+    let mut old = good.to_vec();
+    old[16] = 1;
+    assert_eq!(produce(&mut raw, 9, "t", old.into()), Err(ResponseError::UnsupportedForMessageFormat));
+    assert_eq!(produce(&mut raw, 9, "t", good.slice(..30)), Err(ResponseError::CorruptMessage));
+    assert_eq!(produce(&mut raw, 9, "t", bytes::Bytes::new()), Err(ResponseError::CorruptMessage));
+}
+
 /// Sends a request in every version that is offered, and demands a readable answer each time.
 fn in_every_version<R: Request>(bootstrap: &str, request: impl Fn(i16) -> R) {
     let mut raw = Raw::connect(bootstrap);

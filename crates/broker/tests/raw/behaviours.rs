@@ -134,9 +134,6 @@ pub fn a_batch_that_cannot_be_kept_is_refused_by_name(at: &str, topic: &str) {
     let large = batch((-1, -1, -1), &[&"x".repeat(300)]);
     for (records, error) in [
         (changed(65, 99), ResponseError::CorruptMessage),
-        (changed(16, 1), ResponseError::UnsupportedForMessageFormat),
-        (good.slice(..30), ResponseError::CorruptMessage),
-        (Bytes::new(), ResponseError::CorruptMessage),
         (large, ResponseError::MessageTooLarge),
         ([good.clone(), good.clone()].concat().into(), ResponseError::InvalidRecord),
     ] {
@@ -218,7 +215,7 @@ pub fn a_topic_that_is_made_again_has_another_id_and_none_of_the_positions(at: &
     };
     assert_eq!(committed(&mut raw), 2);
 
-    let gone = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]);
+    let gone = DeleteTopicsRequest::default().with_topic_names(vec![name(topic)]).with_timeout_ms(10_000);
     assert_eq!(raw.send(5, &gone).unwrap().responses[0].error_code, 0);
     comes_to(Err(ResponseError::UnknownTopicOrPartition), || fetch(&mut raw, topic, 0, 0, 1));
     let second = create(&mut raw, topic, 1, &[]).unwrap();
