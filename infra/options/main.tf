@@ -14,8 +14,9 @@ module "pipeline" {
     partitions      = 8
     retention_ms    = 604800000
     refresh_minutes = 5
+    lake_bucket     = "options-datalake-none"
     lake_prefix     = "zones"
-    tables          = [{ name = "customer", topic = "options.customer.cdc", connector = "sqlserver", server = "options", database = "OptionsDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+    tables          = [{ name = "customer", topic = "options.customer.cdc", consumer_group = "weir.options.customer.671b67f7412332bf", connector = "sqlserver", server = "options", database = "OptionsDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 
   account_id       = "111122223333"
@@ -35,7 +36,7 @@ module "pipeline" {
   lake    = { replica_region = "eu-west-1", archive_after_days = 180 }
 
   workers = {
-    stream      = { cpu = 1024, memory_mib = 4096, min_tasks = 2, max_tasks = 8, consumer_group = "weir" }
+    stream      = { cpu = 1024, memory_mib = 4096, min_tasks = 2, max_tasks = 8 }
     build       = { cpu = 4096, memory_mib = 16384, schedule = "cron(0 * * * ? *)" }
     environment = { WEIR_LOG = "info" }
     secrets     = { WEIR_WAREHOUSE_PASSWORD = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:options-none/warehouse-AbCdEf" }

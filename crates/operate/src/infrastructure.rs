@@ -6,16 +6,18 @@ use serde_json::{Value, json};
 use weir_project::{Connector, LakeRoot, Project, Table};
 use weir_warehouse::mirror::view_name;
 
+use crate::run::group;
+
 /// The variable `pipeline` of `infra/environments/<env>`.
 pub fn tfvars(project: &Project) -> Value {
-    let (bucket, prefix) = match &project.lake.root {
-        LakeRoot::Folder(_) => (None, ""),
-        LakeRoot::S3(url) => {
-            let rest = url.strip_prefix("s3://").unwrap_or(url);
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            (Some(bucket), prefix.trim_end_matches('/'))
-        }
+    // On AWS the lake is on S3, also that of an environment which is a laptop's otherwise.
+    let url = match &project.lake.root {
+        LakeRoot::Folder(_) => format!("s3://{}-datalake-{}", project.name, project.env),
+        LakeRoot::S3(url) => url.trim_end_matches('/').to_owned(),
     };
+    let path = url.strip_prefix("s3://").unwrap_or(&url);
+    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+    let root = LakeRoot::S3(url.clone());
     json!({
         "pipeline": {
             "name": project.name,
@@ -25,12 +27,12 @@ pub fn tfvars(project: &Project) -> Value {
             "refresh_minutes": project.warehouse.refresh_every.as_secs().div_ceil(60),
             "lake_bucket": bucket,
             "lake_prefix": prefix,
-            "tables": project.tables.iter().map(table).collect::<Vec<_>>(),
+            "tables": project.tables.iter().map(|each| table(project, each, &root)).collect::<Vec<_>>(),
         }
     })
 }
 
-fn table(table: &Table) -> Value {
+fn table(project: &Project, table: &Table, root: &LakeRoot) -> Value {
     let (connector, server, database, schema) = match &table.connector {
         Connector::SqlServer { server, database, schema } => ("sqlserver", server, database, schema),
         Connector::Postgres { server, database, schema } => ("postgresql", server, database, schema),
@@ -38,6 +40,7 @@ fn table(table: &Table) -> Value {
     json!({
         "name": table.name,
         "topic": table.topic,
+        "consumer_group": group(&project.name, &table.name, root),
         "connector": connector,
         "server": server,
         "database": database,

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use arrow::array::Array;
 use tokio::task::JoinSet;
 use weir_core::diagnosis::{Diagnosed, Retry};
-use weir_core::name::TableName;
+use weir_core::name::{Identifier, TableName};
 use weir_curated::BuildReport;
 pub use weir_curated::{Cells, Miss, Restate, reach};
 use weir_landing::start::Gap;
@@ -71,7 +71,7 @@ pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
         let (table, settings) = (table.clone(), site.project.landing.clone());
         let (lake, until) = (site.lake.clone(), until.clone());
         let (connection, registry) = (site.services.connection.clone(), site.services.registry.clone());
-        let group = group(site, &table.name);
+        let group = group(&site.project.name, &table.name, &site.project.lake.root);
         workers.spawn(async move {
             let landed = async {
                 let feed = Consumer::of_group(&connection, &table.topic, &group)?;
@@ -105,13 +105,13 @@ pub fn all_landed(landings: Landings) -> Result<Vec<(TableName, Landed)>, Diagno
 
 /// The consumer group whose members share a table's topic: one for each lake, for in a group of two lakes each would
 /// get half of the records.
-fn group(site: &Site, table: &TableName) -> String {
-    let root = match &site.project.lake.root {
+pub(crate) fn group(pipeline: &Identifier, table: &TableName, root: &LakeRoot) -> String {
+    let root = match root {
         LakeRoot::Folder(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
-        LakeRoot::S3(url) => url.clone(),
+        LakeRoot::S3(url) => url.trim_end_matches('/').to_owned(),
     };
     let lake = weir_core::key_hash::bytes(0, root.as_bytes());
-    format!("weir.{}.{table}.{lake:016x}", site.project.name)
+    format!("weir.{pipeline}.{table}.{lake:016x}")
 }
 
 /// Goes over the gaps between a table and its topic, and says which those were.
@@ -260,4 +260,19 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Diagnosed> + Send + 'static,
 ) -> Result<T, Diagnosed> {
     tokio::task::spawn_blocking(work).await.map_err(|source| OperateError::Worker { source })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The infrastructure names groups too: a name that changes leaves its roles, alarms and scaling behind.
+    #[test]
+    fn a_lake_has_one_group_for_each_table_with_or_without_a_slash_at_its_end() {
+        let [shop, order] = ["shop", "order"].map(|name| name.parse::<Identifier>().expect("a name"));
+        for url in ["s3://shop-lake/zones", "s3://shop-lake/zones/"] {
+            let name = group(&shop, &order, &LakeRoot::S3(url.to_owned()));
+            assert_eq!(name, "weir.shop.order.7616aad3cfaa7d6d", "{url}");
+        }
+    }
 }

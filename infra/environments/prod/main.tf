@@ -35,9 +35,8 @@ module "pipeline" {
 
   lake = { noncurrent_days = 30, archive_after_days = 180 }
 
-  # One task: weir stream takes all partitions itself. With a consumer group: consumer_group, min_tasks = 2, max_tasks = 6.
   workers = {
-    stream = { cpu = 1024, memory_mib = 4096 }
+    stream = { cpu = 1024, memory_mib = 4096, min_tasks = 2, max_tasks = 4 }
     build  = { cpu = 4096, memory_mib = 16384, disk_gib = 100, schedule = "rate(15 minutes)" }
   }
 

@@ -31,7 +31,7 @@ module "pipeline" {
   lake    = { noncurrent_days = 14 }
 
   workers = {
-    stream = { cpu = 512, memory_mib = 2048 }
+    stream = { cpu = 512, memory_mib = 2048, max_tasks = 2 }
     build  = { cpu = 2048, memory_mib = 8192, schedule = "rate(1 hour)" }
   }
 

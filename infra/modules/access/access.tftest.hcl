@@ -9,7 +9,7 @@ variables {
   }
 
   bucket               = "shop-datalake-qa"
-  topics               = ["shop.customer.cdc"]
+  tables               = [{ topic = "shop.customer.cdc", consumer_group = "weir.shop.customer.00000000000000aa" }]
   image_repository_arn = "arn:aws:ecr:eu-central-1:111122223333:repository/shop"
   function_name        = "weir-cdc-avro-to-json"
 }
@@ -21,6 +21,16 @@ run "landing_is_all_that_stream_writes_to" {
     condition = [for statement in jsondecode(aws_iam_role_policy.job["stream"].policy).Statement : statement.Resource if contains(statement.Action, "s3:PutObject")] == [
     ["arn:aws:s3:::shop-datalake-qa/landing/*", "arn:aws:s3:::shop-datalake-qa/deadletter/*", "arn:aws:s3:::shop-datalake-qa/quality/*"]]
     error_message = "The role of stream writes elsewhere."
+  }
+}
+
+run "stream_joins_the_groups_of_its_tables_and_no_other" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.job["stream"].policy).Statement : statement.Resource if contains(statement.Action, "kafka-cluster:AlterGroup")] == [
+    ["arn:aws:kafka:eu-central-1:111122223333:group/shop-qa/*/weir.shop.customer.00000000000000aa"]]
+    error_message = "The role of stream joins other groups."
   }
 }
 
@@ -45,6 +55,12 @@ run "a_role_exists_only_for_a_job_that_does" {
 
 run "refuses_a_topic_with_a_star" {
   command = plan
-  variables { topics = ["shop.*"] }
-  expect_failures = [var.topics]
+  variables { tables = [{ topic = "shop.*", consumer_group = "weir.shop.customer.00000000000000aa" }] }
+  expect_failures = [var.tables]
+}
+
+run "refuses_a_group_with_a_star" {
+  command = plan
+  variables { tables = [{ topic = "shop.customer.cdc", consumer_group = "weir.*" }] }
+  expect_failures = [var.tables]
 }

@@ -7,8 +7,8 @@ locals {
   lake   = var.prefix == "" ? local.bucket : "${local.bucket}/${var.prefix}"
 
   cluster = "arn:aws:kafka:${local.id}:cluster/${local.name}/*"
-  topics  = [for topic in var.topics : "arn:aws:kafka:${local.id}:topic/${local.name}/*/${topic}"]
-  groups  = "arn:aws:kafka:${local.id}:group/${local.name}/*"
+  topics  = [for table in var.tables : "arn:aws:kafka:${local.id}:topic/${local.name}/*/${table.topic}"]
+  groups  = [for table in var.tables : "arn:aws:kafka:${local.id}:group/${local.name}/*/${table.consumer_group}"]
   logs    = "arn:aws:logs:${local.id}:log-group:/weir/${local.name}"
 
   use_key = {
@@ -34,8 +34,9 @@ locals {
   read_topics = [
     { Sid = "Connect", Action = ["kafka-cluster:Connect", "kafka-cluster:DescribeCluster"], Resource = [local.cluster], Condition = {} },
     { Sid = "ReadTopics", Action = ["kafka-cluster:DescribeTopic", "kafka-cluster:DescribeTopicDynamicConfiguration", "kafka-cluster:ReadData"], Resource = local.topics, Condition = {} },
-    { Sid = "Groups", Action = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"], Resource = [local.groups], Condition = {} },
   ]
+
+  join_groups = { Sid = "Groups", Action = ["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"], Resource = local.groups, Condition = {} }
 
   read_registry = {
     Sid       = "ReadRegistry"
@@ -75,6 +76,7 @@ locals {
     stream = {
       services = ["ecs-tasks.amazonaws.com"]
       statements = concat(local.read_topics, [
+        local.join_groups,
         # Weir creates a topic that is missing, with the pipeline's partitions and retention.
         { Sid = "CreateTopics", Action = ["kafka-cluster:CreateTopic", "kafka-cluster:AlterTopicDynamicConfiguration"], Resource = local.topics, Condition = {} },
         { Sid = "Land", Action = local.objects, Resource = [local.zones["landing"], local.zones["deadletter"], local.zones["quality"]], Condition = {} },
@@ -113,6 +115,8 @@ locals {
     redshift = {
       services = ["redshift.amazonaws.com", "redshift-serverless.amazonaws.com"]
       statements = concat(local.read_topics, [
+        # Redshift names its groups itself.
+        merge(local.join_groups, { Resource = ["arn:aws:kafka:${local.id}:group/${local.name}/*"] }),
         { Sid = "ReadCurated", Action = ["s3:GetObject"], Resource = [local.zones["curated"]], Condition = {} },
         { Sid = "ReadCatalog", Action = ["glue:GetDatabase", "glue:GetDatabases", "glue:GetTable", "glue:GetTables", "glue:GetPartition", "glue:GetPartitions"], Resource = local.catalog, Condition = {} },
         { Sid = "Decode", Action = ["lambda:InvokeFunction"], Resource = ["arn:aws:lambda:${local.id}:function:${var.function_name}"], Condition = {} },

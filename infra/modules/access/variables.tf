@@ -32,13 +32,13 @@ variable "prefix" {
   default     = ""
 }
 
-variable "topics" {
-  description = "Topics of the pipeline."
-  type        = list(string)
+variable "tables" {
+  description = "Topics of the pipeline, each with the group in which `weir stream` reads it."
+  type        = list(object({ topic = string, consumer_group = string }))
 
   validation {
-    condition     = alltrue([for topic in var.topics : !strcontains(topic, "*")])
-    error_message = "A topic is named in full."
+    condition     = alltrue([for table in var.tables : !strcontains("${table.topic}${table.consumer_group}", "*")])
+    error_message = "A topic and its group are named in full."
   }
 }
 

@@ -42,14 +42,14 @@ locals {
       dimensions = merge(local.msk, { "Broker ID" = tostring(pair[0]) })
     })],
 
-    [for topic in var.consumer_group == null ? [] : var.topics : {
-      name       = "lag-${replace(topic, ".", "-")}"
+    [for table in var.tables : {
+      name       = "lag-${replace(table.topic, ".", "-")}"
       namespace  = "AWS/Kafka"
       metric     = "SumOffsetLag"
       threshold  = var.thresholds.lag
       missing    = "breaching"
-      dimensions = merge(local.msk, { "Consumer Group" = var.consumer_group, Topic = topic })
-      text       = "Landing is behind on ${topic}, or its position is unknown"
+      dimensions = merge(local.msk, { "Consumer Group" = table.consumer_group, Topic = table.topic })
+      text       = "Landing is behind on ${table.topic}, or its position is unknown"
     }],
 
     [for pair in setproduct(var.connector_names, [

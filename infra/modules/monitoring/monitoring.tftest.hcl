@@ -10,10 +10,14 @@ variables {
   kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 
   brokers         = 3
-  topics          = ["shop.customer.cdc", "shop.order.cdc"]
   connector_names = ["shop-qa-shop-shopdb-dbo"]
   warehouse       = "serverless"
   alarm_emails    = ["tests@example.com"]
+
+  tables = [
+    { topic = "shop.customer.cdc", consumer_group = "weir.shop.customer.00000000000000aa" },
+    { topic = "shop.order.cdc", consumer_group = "weir.shop.order.00000000000000aa" },
+  ]
 }
 
 run "every_alarm_tells_somebody_and_stands_on_the_dashboard" {
@@ -39,13 +43,15 @@ run "a_part_that_falls_silent_rings" {
   }
 }
 
-run "lag_is_watched_where_a_group_reports_it" {
+run "the_lag_of_each_topic_is_that_of_its_own_group" {
   command = plan
-  variables { consumer_group = "weir" }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["lag-shop-order-cdc"].dimensions["Topic"] == "shop.order.cdc"
-    error_message = "The lag of a topic is not watched."
+    condition = jsonencode({ for name, alarm in aws_cloudwatch_metric_alarm.this : name => alarm.dimensions if startswith(name, "lag-") }) == jsonencode({
+      lag-shop-customer-cdc = { "Cluster Name" = "shop-qa", "Consumer Group" = "weir.shop.customer.00000000000000aa", "Topic" = "shop.customer.cdc" }
+      lag-shop-order-cdc    = { "Cluster Name" = "shop-qa", "Consumer Group" = "weir.shop.order.00000000000000aa", "Topic" = "shop.order.cdc" }
+    })
+    error_message = "The lag of a topic is not watched, or that of another group."
   }
 }
 

@@ -23,15 +23,9 @@ variable "brokers" {
   }
 }
 
-variable "topics" {
-  description = "Topics of the pipeline."
-  type        = list(string)
-}
-
-variable "consumer_group" {
-  description = "Group whose lag MSK reports; null while `weir stream` keeps its position in its tables only: then there is no lag metric to watch."
-  type        = string
-  default     = null
+variable "tables" {
+  description = "Topics of the pipeline, each with the group whose lag MSK reports."
+  type        = list(object({ topic = string, consumer_group = string }))
 }
 
 variable "connector_names" {

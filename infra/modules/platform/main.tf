@@ -10,9 +10,8 @@ locals {
     tags       = { project = var.pipeline.name, environment = var.pipeline.environment, owner = var.owner, managed-by = "terraform" }
   }
 
-  topics      = var.pipeline.tables[*].topic
   table_names = var.pipeline.tables[*].name
-  bucket      = coalesce(var.pipeline.lake_bucket, "${var.pipeline.name}-datalake-${var.pipeline.environment}")
+  bucket      = var.pipeline.lake_bucket
   lake_root   = "s3://${join("/", compact([local.bucket, var.pipeline.lake_prefix]))}"
   secret_name = "${local.name}/connector"
   artifacts   = "${var.pipeline.name}-artifacts-${var.account_id}"
@@ -41,7 +40,7 @@ module "access" {
   jobs                 = local.jobs
   bucket               = local.bucket
   prefix               = var.pipeline.lake_prefix
-  topics               = local.topics
+  tables               = var.pipeline.tables
   image_repository_arn = "arn:aws:ecr:${var.region}:${var.account_id}:repository/${var.pipeline.name}"
   function_name        = var.function_name
 }
@@ -65,8 +64,7 @@ module "monitoring" {
 
   kms_key_arn     = module.key.arn
   brokers         = var.stream.kind == "provisioned" ? var.stream.brokers.count : 0
-  topics          = local.topics
-  consumer_group  = var.workers.stream.consumer_group
+  tables          = var.pipeline.tables
   connector_names = module.connect.connector_names
   warehouse       = var.warehouse.serverless == null ? "provisioned" : "serverless"
   thresholds      = var.thresholds
@@ -184,7 +182,7 @@ module "workers" {
   stream            = var.workers.stream
   build             = var.workers.build
   partitions        = var.pipeline.partitions
-  topics            = local.topics
+  tables            = var.pipeline.tables
   role_arns         = module.access.role_arns
   subnet_ids        = module.network.private_subnet_ids
   security_group_id = module.network.security_group_ids["workers"]

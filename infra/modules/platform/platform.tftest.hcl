@@ -9,7 +9,7 @@ variables {
     refresh_minutes = 1
     lake_bucket     = "shop-lake"
     lake_prefix     = "zones"
-    tables          = [{ name = "customer", topic = "shop.customer.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+    tables          = [{ name = "customer", topic = "shop.customer.cdc", consumer_group = "weir.shop.customer.00000000000000aa", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 
   account_id       = "111122223333"
@@ -42,24 +42,18 @@ run "what_the_pipeline_says_reaches_every_part" {
   }
 }
 
-run "without_a_bucket_in_the_pipeline_the_name_is_made" {
+run "refuses_a_lake_beside_the_pipelines_own" {
   command = plan
 
   variables {
-    pipeline = {
-      name            = "shop"
-      environment     = "dev"
-      partitions      = 4
-      retention_ms    = 604800000
-      refresh_minutes = 1
-      tables          = [{ name = "customer", topic = "shop.customer.cdc", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
+    workers = {
+      stream      = { cpu = 512, memory_mib = 2048 }
+      build       = { cpu = 2048, memory_mib = 8192, schedule = "rate(1 hour)" }
+      environment = { WEIR__LAKE__ROOT = "s3://elsewhere" }
     }
   }
 
-  assert {
-    condition     = output.lake_root == "s3://shop-datalake-dev"
-    error_message = "The lake has no name."
-  }
+  expect_failures = [var.workers]
 }
 
 run "refuses_an_account_that_is_none" {

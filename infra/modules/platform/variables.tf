@@ -6,16 +6,17 @@ variable "pipeline" {
     partitions      = number
     retention_ms    = number
     refresh_minutes = number
-    lake_bucket     = optional(string)
-    lake_prefix     = optional(string, "")
+    lake_bucket     = string
+    lake_prefix     = string
     tables = list(object({
-      name      = string
-      topic     = string
-      connector = string
-      server    = string
-      database  = string
-      schema    = string
-      view      = string
+      name           = string
+      topic          = string
+      consumer_group = string
+      connector      = string
+      server         = string
+      database       = string
+      schema         = string
+      view           = string
     }))
   })
 
@@ -154,7 +155,6 @@ variable "workers" {
       disk_gib         = optional(number, 21)
       min_tasks        = optional(number, 1)
       max_tasks        = optional(number, 1)
-      consumer_group   = optional(string)
       backlog_per_task = optional(number, 100000)
     })
     build = object({
@@ -169,6 +169,11 @@ variable "workers" {
     secrets     = optional(map(string), {})
     glue_job    = optional(object({ script = string, wheel = string }))
   })
+
+  validation {
+    condition     = !contains(keys(var.workers.environment), "WEIR__LAKE__ROOT")
+    error_message = "The lake's root comes with the pipeline: the names of the consumer groups are made of it."
+  }
 }
 
 variable "warehouse" {

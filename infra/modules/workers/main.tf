@@ -7,8 +7,7 @@ locals {
     build  = { command = ["build"], size = var.build, role_arn = var.role_arns["build"] }
   }
 
-  # Several tasks share the topics only by a consumer group; without one a single task takes all partitions.
-  scaled = var.stream.consumer_group != null && var.stream.max_tasks > var.stream.min_tasks
+  scaled = var.stream.max_tasks > var.stream.min_tasks
 }
 
 resource "aws_ecs_cluster" "this" {
@@ -56,7 +55,7 @@ resource "aws_ecs_task_definition" "job" {
     name                   = "weir"
     image                  = var.image
     command                = each.value.command
-    essential              = true
+    essential              = true # no health check: /healthz also fails while brokers are away, which no new task would mend
     readonlyRootFilesystem = true
     stopTimeout            = 120 # SIGTERM: the batch under way is finished and committed
     mountPoints            = [{ sourceVolume = "scratch", containerPath = "/var/lib/weir", readOnly = false }]
@@ -86,9 +85,9 @@ resource "aws_ecs_service" "stream" {
   desired_count                      = var.stream.min_tasks
   launch_type                        = "FARGATE"
   propagate_tags                     = "SERVICE"
-  availability_zone_rebalancing      = "DISABLED"
-  deployment_minimum_healthy_percent = 0 # two on the same partitions would only take turns
-  deployment_maximum_percent         = 100
+  availability_zone_rebalancing      = "ENABLED"
+  deployment_minimum_healthy_percent = 100 # old and new tasks share the partitions meanwhile
+  deployment_maximum_percent         = 200
   tags                               = var.context.tags
 
   network_configuration {
@@ -118,7 +117,7 @@ resource "aws_appautoscaling_target" "stream" {
   tags               = var.context.tags
 }
 
-# Backlog of each task: the group's lag over all topics, shared by the tasks that run.
+# Backlog of each task: the lag of all tables' groups, shared by the tasks that run.
 resource "aws_appautoscaling_policy" "backlog" {
   count = local.scaled ? 1 : 0
 
@@ -137,7 +136,7 @@ resource "aws_appautoscaling_policy" "backlog" {
       metrics {
         id          = "backlog"
         label       = "records behind, for each task"
-        expression  = "(${join(" + ", [for index, topic in var.topics : "FILL(lag${index}, 0)"])}) / FILL(tasks, 1)"
+        expression  = "(${join(" + ", [for index, table in var.tables : "FILL(lag${index}, 0)"])}) / FILL(tasks, 1)"
         return_data = true
       }
 
@@ -166,7 +165,7 @@ resource "aws_appautoscaling_policy" "backlog" {
       }
 
       dynamic "metrics" {
-        for_each = var.topics
+        for_each = var.tables
 
         content {
           id          = "lag${metrics.key}"
@@ -186,12 +185,12 @@ resource "aws_appautoscaling_policy" "backlog" {
 
               dimensions {
                 name  = "Consumer Group"
-                value = var.stream.consumer_group
+                value = metrics.value.consumer_group
               }
 
               dimensions {
                 name  = "Topic"
-                value = metrics.value
+                value = metrics.value.topic
               }
             }
           }

@@ -24,14 +24,13 @@ variable "image" {
 }
 
 variable "stream" {
-  description = "Size of `weir stream`. consumer_group stays null while the program takes all partitions itself: then one task runs."
+  description = "Size of `weir stream`, its tasks at least and at most, and the records behind that one task is for."
   type = object({
     cpu              = number
     memory_mib       = number
     disk_gib         = optional(number, 21)
     min_tasks        = optional(number, 1)
     max_tasks        = optional(number, 1)
-    consumer_group   = optional(string)
     backlog_per_task = optional(number, 100000)
   })
 
@@ -41,8 +40,8 @@ variable "stream" {
   }
 
   validation {
-    condition     = var.stream.min_tasks <= var.stream.max_tasks && (var.stream.consumer_group != null || var.stream.max_tasks == 1)
-    error_message = "stream.max_tasks is 1 without a consumer_group: two tasks on the same partitions only get in each other's way."
+    condition     = var.stream.min_tasks >= 1 && var.stream.min_tasks <= var.stream.max_tasks
+    error_message = "stream.min_tasks is at least 1 and at most stream.max_tasks."
   }
 
   validation {
@@ -83,13 +82,13 @@ variable "partitions" {
   type        = number
 }
 
-variable "topics" {
-  description = "Topics that `weir stream` reads."
-  type        = list(string)
+variable "tables" {
+  description = "Topics that `weir stream` reads, each with the group that shares it."
+  type        = list(object({ topic = string, consumer_group = string }))
 
   validation {
-    condition     = length(var.topics) > 0 && length(var.topics) <= 8
-    error_message = "topics lists 1 to 8 topics: a scaling policy takes ten metrics."
+    condition     = length(var.tables) > 0 && length(var.tables) <= 8
+    error_message = "tables lists 1 to 8 tables: a scaling policy takes ten metrics."
   }
 }
 
