@@ -107,7 +107,7 @@ async fn letters_of_a_paused_worker(lake: &Lake, topic: &Topic) {
     reading.assign(&[(0, Start::At(0))]).unwrap();
     polled.push(reading.poll(2, 1, Duration::ZERO).unwrap());
     let reject = [(0, weir_envelope::Reject::WrongMagic)];
-    let rows = deadletter::rows(&table.name, &table.topic, &polled, &reject, 0).unwrap();
+    let rows = deadletter::rows(&table.name, (&table.topic, "A"), &polled, &reject, 0).unwrap();
     let file = NewFile { partition: Partition::None, batches: vec![rows], tags: Default::default() };
     let add = vec![letters.write_file(file).await.unwrap()];
     letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 1)], ..Commit::default() }).await.unwrap();

@@ -283,7 +283,7 @@ fn a_table_of_another_connector_is_refused_before_anything_is_made() {
     let refused =
         run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
     assert!(
-        matches!(&refused, Err(SourceError::ForeignConnector { table }) if *table == *tables[1].name),
+        matches!(&refused, Err(SourceError::ForeignConnector { table }) if table == tables[1].name.as_str()),
         "{refused:?}"
     );
     assert!(logs.lock().unwrap().is_empty());
