@@ -49,7 +49,7 @@ impl Sink for Memory {
             return Err(SourceError::ForeignRecords { topic: "cut".to_owned() });
         }
         self.left -= 1;
-        let entry = (message.key.to_vec(), message.value.map(<[u8]>::to_vec));
+        let entry = (message.key.unwrap_or_default().to_vec(), message.value.map(<[u8]>::to_vec));
         self.logs.lock().unwrap().entry((table.topic.clone(), partition)).or_default().push(entry);
         Ok(())
     }
@@ -250,6 +250,7 @@ fn events_of_every_type_read_back_as_the_ledger_tells_them() {
         format!(r#"{{"table":"thing","op":"u","before":{full},"after":{bare},{time}}}"#),
         format!(r#"{{"table":"thing","op":"u","after":{full},{time}}}"#),
         format!(r#"{{"table":"thing","op":"d","before":{bare},{time}}}"#),
+        format!(r#"{{"table":"thing","op":"t",{time}}}"#),
     ];
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.jsonl");
@@ -283,7 +284,7 @@ fn a_table_of_another_connector_is_refused_before_anything_is_made() {
     let refused =
         run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
     assert!(
-        matches!(&refused, Err(SourceError::ForeignConnector { table }) if table == tables[1].name.as_str()),
+        matches!(&refused, Err(SourceError::ForeignConnector { table }) if *table == tables[1].name.as_str()),
         "{refused:?}"
     );
     assert!(logs.lock().unwrap().is_empty());
