@@ -158,7 +158,15 @@ impl<F: Feed> Reader<F> {
                     self.must_reopen = true;
                     break;
                 }
-                polled => polled?,
+                // The offset may lie outside of a topic that was made anew, and inside of what it holds by now.
+                Err(error) => {
+                    self.must_reopen = self.is_another_topic()?;
+                    if self.must_reopen {
+                        break;
+                    }
+                    return Err(error);
+                }
+                Ok(records) => records,
             };
             if let Some(given) = self.feed.given() {
                 self.partitions = given;
@@ -185,13 +193,18 @@ impl<F: Feed> Reader<F> {
         }
         // Asked last: a topic that was made anew before now has another id.
         if !polled.is_empty() && !self.must_reopen {
-            self.must_reopen = match self.feed.topic_id() {
-                Ok(id) => id != self.topic_id,
-                Err(StreamError::UnknownTopic { .. }) => true,
-                Err(error) => return Err(error),
-            };
+            self.must_reopen = self.is_another_topic()?;
         }
         Ok(polled)
+    }
+
+    /// Whether the topic was deleted, or made anew, since this reader looked at it.
+    fn is_another_topic(&mut self) -> Result<bool, StreamError> {
+        match self.feed.topic_id() {
+            Ok(id) => Ok(id != self.topic_id),
+            Err(StreamError::UnknownTopic { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The workspace's manifest: order, comments, one place for versions, no dependency that nobody uses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use cargo_metadata::DependencyKind;
@@ -86,13 +87,17 @@ fn no_dependency_is_declared_and_not_used() {
     let mut findings = Vec::new();
     for package in METADATA.workspace_packages() {
         let folder = package.manifest_path.parent().unwrap().strip_prefix(&METADATA.workspace_root).unwrap();
-        let code: Vec<&String> = texts
-            .iter()
-            .filter(|(path, _)| {
-                path.starts_with(folder.as_std_path()) && path.extension().is_some_and(|end| end == "rs")
-            })
-            .map(|(_, text)| text)
-            .collect();
+        let below = |folder: &Path| -> Vec<(&Path, &String)> {
+            let is_code = |path: &Path| path.starts_with(folder) && path.extension().is_some_and(|end| end == "rs");
+            texts.iter().filter(|(path, _)| is_code(path)).map(|(path, text)| (path.as_path(), text)).collect()
+        };
+        let own = below(folder.as_std_path());
+        // A module may be another package's, shared by its path.
+        let shared = own.iter().flat_map(|(path, text)| {
+            let paths = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+            paths.flat_map(|other| below(plain(&path.with_file_name(other)).parent().unwrap())).collect::<Vec<_>>()
+        });
+        let code: Vec<&String> = own.iter().copied().chain(shared).map(|(_, text)| text).collect();
         for on in &package.dependencies {
             let name = on.rename.as_deref().unwrap_or(&on.name).replace('-', "_");
             if !code.iter().any(|text| mentions(text, &name)) {
@@ -102,6 +107,17 @@ fn no_dependency_is_declared_and_not_used() {
         }
     }
     none(findings);
+}
+
+/// A path without `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+        plain
+    })
 }
 
 fn mentions(text: &str, name: &str) -> bool {
