@@ -128,6 +128,11 @@ impl Lake {
     /// Opens the lake over a store of the caller's: every read, every write and every commit goes
     /// through it. The store's `/` is the root of the file system or of the bucket.
     pub async fn with_store(options: Options, store: Arc<dyn ObjectStore>) -> Result<Self, LakeError> {
+        Self::over(options, store, false)
+    }
+
+    /// The same; of a scratch lake nothing need be where its root says.
+    pub(crate) fn over(options: Options, store: Arc<dyn ObjectStore>, is_scratch: bool) -> Result<Self, LakeError> {
         let opened = SystemTime::now();
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);
         let mut runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory)));
@@ -140,7 +145,12 @@ impl Lake {
                 std::fs::create_dir_all(&spill).map_err(unusable)?;
                 runtime = runtime.with_temp_file_path(spill);
                 let named = Url::from_directory_path(&root);
-                let url = named.map_err(|()| unusable(std::io::ErrorKind::InvalidFilename.into()))?;
+                let mut url = named.map_err(|()| unusable(std::io::ErrorKind::InvalidFilename.into()))?;
+                if is_scratch {
+                    // Delta looks for the folder of a `file:` URL itself, and a scratch lake's own tables have none.
+                    let other = Url::parse(&format!("memory://{}", url.path()));
+                    url = other.map_err(|e| unusable(std::io::Error::other(e)))?;
+                }
                 (root.display().to_string(), prefix, url, Duration::ZERO)
             }
             Root::S3(s3) => (s3.location(), s3.path()?, s3.url()?, Duration::from_hours(1)),

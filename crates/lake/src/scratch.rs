@@ -33,7 +33,7 @@ impl Lake {
         let store = Overlay { below: self.inner.whole.clone(), above: Arc::new(above), state, _folder: folder };
         let root = self.inner.root.clone();
         let options = Options { root, memory: self.memory(), parallel: self.parallel() };
-        Self::with_store(options, Arc::new(store)).await
+        Self::over(options, Arc::new(store), true)
     }
 }
 

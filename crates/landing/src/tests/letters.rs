@@ -178,7 +178,7 @@ async fn a_letter_that_landing_has_not_decided_on_is_none() {
     let mut table = lake.table(Zone::Deadletter, "customer").await.unwrap().unwrap();
     let files: Vec<DataFile> = table.files().cloned().collect();
     let mut columns = table.read_all(&files, None).await.unwrap()[0].slice(0, 1).columns().to_vec();
-    columns[2] = Arc::new(arrow::array::Int64Array::from(vec![2]));
+    columns[3] = Arc::new(arrow::array::Int64Array::from(vec![2]));
     let batch = arrow::array::RecordBatch::try_new(Arc::new(deadletter::schema()), columns).unwrap();
     let file = NewFile { partition: Partition::None, batches: vec![batch], tags: Default::default() };
     let add = vec![table.write_file(file).await.unwrap()];
