@@ -131,7 +131,9 @@ fn a_running_path_is_scraped_by_an_outside_parser_and_every_metric_is_in_the_ref
     simulate(&place);
     let (running, address) = up(&place);
     wait_for(&address, "weir_landing_landed_rows_total", |rows| rows > 300.0);
-    let scrape = wait_for(&address, "weir_warehouse_loaded_build", |build| build >= 1.0);
+    wait_for(&address, "weir_warehouse_loaded_build", |build| build >= 1.0);
+    // Once more: the zones before the warehouse may have been read before the build that it has loaded.
+    let scrape = wait_for(&address, "weir_staging_last_commit_timestamp_seconds", |at| at > 0.0);
     assert_eq!(get(&address, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(&address, "/other").0, 404);
     for private in ["@", "first_name"] {
