@@ -23,7 +23,12 @@ pub struct LandingCounts {
 impl LandingCounts {
     /// received = landed + dead-lettered + repeated deliveries + tombstones
     pub const fn balance(&self) -> bool {
-        self.received == self.landed + self.dead_lettered + self.repeated + self.tombstones
+        self.received == self.accounted()
+    }
+
+    /// What became of them, together.
+    pub const fn accounted(&self) -> u64 {
+        self.landed + self.dead_lettered + self.repeated + self.tombstones
     }
 }
 

@@ -96,10 +96,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// An encoder for this table, under the ids that the registry gave to its two schemas.
+    /// An encoder for this table, under the ids that the registry gave to its two schemas. Its values are SQL Server's
+    /// events; keys are the same whoever writes them.
     pub fn new(table: &Table, key_id: u32, value_id: u32) -> Self {
-        let (Connector::SqlServer { server, database, schema } | Connector::Postgres { server, database, schema }) =
-            &table.connector;
+        let Connector { server, database, schema, .. } = &table.connector;
         let mut source_head = Vec::new();
         for text in [DEBEZIUM_VERSION, "sqlserver", server] {
             push_bytes(&mut source_head, text.as_bytes());

@@ -10,15 +10,16 @@ impl Table {
     pub async fn commit_behind_others(&mut self, commit: Commit) -> Result<i64, LakeError> {
         loop {
             match self.commit(commit.clone()).await {
-                Err(conflict @ LakeError::Conflict { .. }) => self.overtaken(conflict).await?,
+                Err(error) => self.overtaken(error).await?,
                 done => return done,
             }
         }
     }
 
-    /// After a conflict: goes to the newest version. Fails with the conflict itself when there is no newer one, so that
-    /// a loop around it ends.
-    pub async fn overtaken(&mut self, conflict: LakeError) -> Result<(), LakeError> {
-        if self.refresh().await? { Ok(()) } else { Err(conflict) }
+    /// After a commit failed: goes to the newest version where somebody was quicker. Fails with the error itself where it
+    /// is no conflict or where there is no newer version, so that a loop around it ends.
+    pub async fn overtaken(&mut self, error: LakeError) -> Result<(), LakeError> {
+        let is_newer = matches!(error, LakeError::Conflict { .. }) && self.refresh().await?;
+        if is_newer { Ok(()) } else { Err(error) }
     }
 }

@@ -160,14 +160,7 @@ fn flush(root: &FilePath, files: &[PathBuf]) -> io::Result<()> {
 }
 
 fn flush_each(root: &FilePath, files: &[PathBuf]) -> io::Result<()> {
-    let flush = |files: &[PathBuf]| {
-        files.iter().try_for_each(|file| match File::open(file) {
-            Ok(file) => file.sync_all(),
-            // Taken back before it was committed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        })
-    };
+    let flush = |files: &[PathBuf]| files.iter().try_for_each(|file| sync(file));
     std::thread::scope(|scope| {
         let share = files.len().div_ceil(FLUSHES_AT_ONCE).max(1);
         let flushes: Vec<_> = files.chunks(share).map(|files| scope.spawn(move || flush(files))).collect();
@@ -180,11 +173,15 @@ fn flush_each(root: &FilePath, files: &[PathBuf]) -> io::Result<()> {
 fn flush_folders<'a>(root: &FilePath, files: impl IntoIterator<Item = &'a FilePath>) -> io::Result<()> {
     let above = |file: &'a FilePath| file.ancestors().skip(1).take_while(|folder| folder.starts_with(root));
     let folders: BTreeSet<&FilePath> = files.into_iter().flat_map(above).collect();
-    folders.into_iter().rev().try_for_each(|folder| match File::open(folder) {
-        Ok(folder) => folder.sync_all(),
+    folders.into_iter().rev().try_for_each(sync)
+}
+
+/// Flushes a file or a folder. What is gone by now was taken back before it was committed.
+fn sync(path: &FilePath) -> io::Result<()> {
+    match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    })
+        opened => opened?.sync_all(),
+    }
 }
 
 impl fmt::Display for Folder {

@@ -276,18 +276,12 @@ impl Lake {
         found.bytes().await.map(Some).map_err(|e| LakeError::store(path, e))
     }
 
-    pub(crate) fn table_url(&self, zone: Zone, name: &str) -> Result<Url, LakeError> {
-        let joined = self.inner.url.join(&format!("{}/{name}/", zone.folder()));
-        joined.map_err(|error| LakeError::file(format!("{zone}/{name}"), error))
-    }
-
     /// A table's folder, as Delta's own store.
     pub(crate) fn log_store(&self, zone: Zone, name: &str) -> Result<LogStoreRef, LakeError> {
-        let url = self.table_url(zone, name)?;
-        let path = Path::from_url_path(url.path()).map_err(|e| LakeError::file(format!("{zone}/{name}"), e))?;
-        let whole = self.inner.whole.clone();
-        let table = Arc::new(PrefixStore::new(whole.clone(), path));
-        Ok(default_logstore(table, whole, &url, &StorageConfig::default()))
+        let folder = format!("{}/{name}", zone.folder());
+        let url = self.inner.url.join(&format!("{folder}/")).map_err(|e| LakeError::file(&folder, e))?;
+        let table = Arc::new(PrefixStore::new(self.inner.rooted.clone(), Path::from(folder)));
+        Ok(default_logstore(table, self.inner.whole.clone(), &url, &StorageConfig::default()))
     }
 }
 

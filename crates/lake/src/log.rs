@@ -5,6 +5,7 @@
 //! them only by name.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
@@ -152,8 +153,21 @@ pub(crate) async fn positions(
             from = checkpoint + 1;
         }
     }
-    for version in from..=version {
-        let bytes = read_commit(log_store, table, version).await?;
+    move_positions(log_store, table, from..=version, &mut positions).await?;
+    Ok(positions)
+}
+
+/// Moves the readers as these commits do.
+pub(crate) async fn move_positions(
+    log_store: &LogStoreRef,
+    table: &str,
+    versions: RangeInclusive<i64>,
+    positions: &mut BTreeMap<String, i64>,
+) -> Result<(), LakeError> {
+    let read = |version| async move { Ok::<_, LakeError>((version, read_commit(log_store, table, version).await?)) };
+    let mut reading = futures::stream::iter(versions).map(read).buffered(READS_AT_ONCE);
+    while let Some(next) = reading.next().await {
+        let (version, bytes) = next?;
         for line in lines(&bytes, b"{\"txn\"") {
             let broken = |source: serde_json::Error| LakeError::Log {
                 table: table.to_owned(),
@@ -165,7 +179,7 @@ pub(crate) async fn positions(
             }
         }
     }
-    Ok(positions)
+    Ok(())
 }
 
 async fn last_checkpoint(log_store: &LogStoreRef, table: &str) -> Result<Option<i64>, LakeError> {

@@ -56,22 +56,13 @@ impl Table {
                 }
             }
         }
-        let mut deleted = 0;
-        for path in gone {
-            let location = self.location(&path);
-            match self.store().head(&location).await {
-                Ok(_) => {}
-                Err(object_store::Error::NotFound { .. }) => continue,
-                Err(error) => return Err(LakeError::store(self.full_name.as_str(), error)),
-            }
-            match self.store().delete(&location).await {
-                Ok(()) => deleted += 1,
-                // Another writer's sweep was quicker.
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(LakeError::store(self.full_name.as_str(), error)),
-            }
+        if gone.is_empty() {
+            return Ok(0);
         }
-        Ok(deleted)
+        let present = self.present().await?;
+        gone.retain(|path| present.contains_key(path));
+        self.delete_files(&gone).await?;
+        Ok(gone.len())
     }
 
     /// Whether every file of this version is still there.

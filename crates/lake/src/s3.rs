@@ -58,7 +58,7 @@ impl S3 {
     }
 
     /// `s3://bucket/prefix`, without a final slash.
-    pub(crate) fn location(&self) -> String {
+    pub fn location(&self) -> String {
         if self.prefix.is_empty() {
             format!("s3://{}", self.bucket)
         } else {

@@ -43,25 +43,21 @@ pub async fn ahead(side: &Table, main: Option<&Table>, mine: impl Fn(&str) -> bo
     let mut version = side.version();
     while !wanted.is_empty() && version > 0 {
         let mut reading = side.commits(version - 1, version);
-        while let Some(next) = reading.next().await {
-            let (_, actions) = next?;
-            let readers = || {
-                actions.iter().filter_map(|action| if let Action::Txn(txn) = action { Some(&txn.app_id) } else { None })
-            };
-            if readers().any(|reader| wanted.contains(reader)) {
-                for reader in readers() {
-                    wanted.remove(reader);
-                    if is_ahead(reader) {
-                        ahead.rewind.insert(reader.clone(), reached(reader));
-                    }
+        let Some(next) = reading.next().await else { break };
+        let (_, actions) = next?;
+        let readers =
+            || actions.iter().filter_map(|action| if let Action::Txn(txn) = action { Some(&txn.app_id) } else { None });
+        if readers().any(|reader| wanted.contains(reader)) {
+            for reader in readers() {
+                wanted.remove(reader);
+                if is_ahead(reader) {
+                    ahead.rewind.insert(reader.clone(), reached(reader));
                 }
-                let added = actions
-                    .iter()
-                    .filter_map(|action| if let Action::Add(add) = action { Some(&add.path) } else { None });
-                ahead.remove.extend(added.filter_map(|path| side.files.get(path).cloned()));
             }
+            let added =
+                actions.iter().filter_map(|action| if let Action::Add(add) = action { Some(&add.path) } else { None });
+            ahead.remove.extend(added.filter_map(|path| side.files.get(path).cloned()));
         }
-        drop(reading);
         version -= 1;
     }
     Ok(ahead)

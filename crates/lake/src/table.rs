@@ -119,6 +119,7 @@ impl Table {
             state.metadata().partition_columns().iter().map(ToString::to_string).collect();
         let foreign = || LakeError::Log { table: full_name.clone(), version: version_of(&state), source: None };
         let partitioning = Partitioning::of_columns(&partition_columns).ok_or_else(foreign)?;
+        let positions = log::positions(&log_store, &full_name, version_of(&state)).await?;
         let mut table = Self {
             schema: own_columns(&state, partitioning),
             anew: false,
@@ -133,16 +134,16 @@ impl Table {
             positions: Arc::default(),
             counters: Arc::default(),
         };
-        table.read_state().await?;
+        table.read_state(positions)?;
         Ok(table)
     }
 
-    /// Takes files, schema and positions from the newest state.
-    async fn read_state(&mut self) -> Result<(), LakeError> {
+    /// Takes files and schema from the newest state, at which readers stand so.
+    fn read_state(&mut self, positions: BTreeMap<String, i64>) -> Result<(), LakeError> {
         self.schema = self.stored_schema();
         self.anew = false;
         self.files = Arc::new(self.stored_files()?);
-        self.positions = Arc::new(log::positions(&self.log_store, &self.full_name, self.version()).await?);
+        self.positions = Arc::new(positions);
         Ok(())
     }
 
@@ -176,15 +177,25 @@ impl Table {
         own_columns(&self.state, self.partitioning)
     }
 
-    /// Goes to the newest version; true if that is another one.
+    /// Goes to the newest version; true if that is another one. Only the commits since are read.
     pub async fn refresh(&mut self) -> Result<bool, LakeError> {
         let before = self.version();
-        let updated = self.state.update(&self.log_store, None).await;
+        let mut state = self.state.clone();
+        let updated = state.update(&self.log_store, None).await;
         updated.map_err(|e| LakeError::delta(&self.full_name, before, e))?;
-        if self.version() == before {
+        let version = version_of(&state);
+        if version == before {
             return Ok(false);
         }
-        self.read_state().await?;
+        let positions = if version > before && state.metadata().id() == self.id() {
+            let mut positions = (*self.positions).clone();
+            log::move_positions(&self.log_store, &self.full_name, before + 1..=version, &mut positions).await?;
+            positions
+        } else {
+            log::positions(&self.log_store, &self.full_name, version).await?
+        };
+        self.state = state;
+        self.read_state(positions)?;
         Ok(true)
     }
 

@@ -14,7 +14,7 @@ use crate::start::{Cut, Gap, Lost, reader};
 use crate::worker::{Until, Worker};
 
 /// The key under which a commit's info says which gap was accepted with it.
-pub const INFO: &str = "weir.accepted_gap";
+const INFO: &str = "weir.accepted_gap";
 
 /// Moves a table's positions over every gap between it and its topic, and says which those were. Lands nothing.
 pub async fn accept_gap<F: Feed>(

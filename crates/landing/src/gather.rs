@@ -32,6 +32,13 @@ pub(crate) struct Seen {
     pub(crate) held: Vec<Held>,
 }
 
+impl Seen {
+    /// What they say of these partitions.
+    pub(crate) fn of(&self, partitions: &[i32]) -> Vec<Held> {
+        self.held.iter().filter(|held| partitions.contains(&held.partition)).copied().collect()
+    }
+}
+
 /// Reads one worker's partitions of a topic.
 pub(crate) struct Reader<F> {
     feed: F,

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimestampM
 use arrow::error::ArrowError;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
-use weir_lake::{Commit, DataFile, Lake, NewFile, Partition, Partitioning, timestamp};
+use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, timestamp};
 
 use crate::error::LandingError;
 use crate::letters::LetterId;
@@ -75,15 +75,15 @@ pub(crate) struct Handled {
 }
 
 impl Handled {
-    /// Reads the marks on a table's letters.
-    pub(crate) async fn read(lake: &Lake, name: &TableName) -> Result<Self, LandingError> {
-        let failed = |source| LandingError::Lake { table: name.clone(), source };
-        let mut handled = Self::default();
-        let Some(table) = lake.table(Zone::Deadletter, TABLE).await.map_err(failed)? else { return Ok(handled) };
+    /// Reads the marks on all letters, by table.
+    pub(crate) async fn read(lake: &Lake) -> Result<HashMap<String, Self>, LakeError> {
+        let mut all: HashMap<String, Self> = HashMap::new();
+        let Some(table) = lake.table(Zone::Deadletter, TABLE).await? else { return Ok(all) };
         let files: Vec<DataFile> = table.files().cloned().collect();
-        for batch in table.read_all(&files, None).await.map_err(failed)? {
+        for batch in table.read_all(&files, None).await? {
             let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row);
-            for row in (0..batch.num_rows()).filter(|row| text(0, *row) == name.as_str()) {
+            for row in 0..batch.num_rows() {
+                let handled = all.entry(text(0, row).to_owned()).or_default();
                 let id = LetterId {
                     topic_id: text(1, row).to_owned(),
                     partition: batch.column(2).as_primitive::<Int32Type>().value(row),
@@ -100,7 +100,7 @@ impl Handled {
                 }
             }
         }
-        Ok(handled)
+        Ok(all)
     }
 
     pub(crate) fn mark(&self, id: &LetterId) -> Option<&Mark> {

@@ -2,17 +2,17 @@
 //!
 //! Keys, values and headers may hold personal data: only [`whole`] reads them, and only of one letter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use futures::StreamExt;
-use serde_json::Value;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
-use weir_lake::{DataFile, Lake, Table};
+use weir_lake::{Batches, DataFile, Lake, Table};
+use weir_stream::deadletter::{Headers, headers_of_json};
 
 use crate::error::LandingError;
 use crate::handled::{Handled, Mark};
@@ -82,7 +82,7 @@ pub struct Whole {
     /// The record's value.
     pub value: Option<Vec<u8>>,
     /// Its headers, in their order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: Headers,
 }
 
 /// Which letters a command is about.
@@ -111,7 +111,8 @@ impl Chosen {
 /// The dead letters of one table, and what was done about them.
 pub struct Letters {
     name: TableName,
-    table: Table,
+    /// None while there was no letter.
+    table: Option<Table>,
     /// The landing table's positions. Letters ahead of them are not decided on: landing takes them back when it starts.
     landed: BTreeMap<String, i64>,
     handled: Handled,
@@ -122,14 +123,17 @@ const PLACE: [&str; 8] =
 const CONTENT: [&str; 3] = ["key", "value", "headers"];
 
 impl Letters {
-    /// Opens a table's dead letters; none if there are none.
-    pub async fn open(lake: &Lake, name: &TableName) -> Result<Option<Self>, LandingError> {
+    /// Opens a table's dead letters.
+    pub async fn open(lake: &Lake, name: &TableName) -> Result<Self, LandingError> {
         let failed = |source| LandingError::Lake { table: name.clone(), source };
-        let Some(table) = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)? else { return Ok(None) };
-        let landed = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;
-        let landed = landed.map(|landed| landed.positions().clone()).unwrap_or_default();
-        let handled = Handled::read(lake, name).await?;
-        Ok(Some(Self { name: name.clone(), table, landed, handled }))
+        let table = lake.table(Zone::Deadletter, name.as_str()).await.map_err(failed)?;
+        let (mut landed, mut handled) = (BTreeMap::new(), Handled::default());
+        if table.is_some() {
+            let main = lake.table(Zone::Landing, name.as_str()).await.map_err(failed)?;
+            landed = main.map(|main| main.positions().clone()).unwrap_or_default();
+            handled = Handled::read(lake).await.map_err(failed)?.remove(name.as_str()).unwrap_or_default();
+        }
+        Ok(Self { name: name.clone(), table, landed, handled })
     }
 
     /// How many letters were sent again.
@@ -137,14 +141,9 @@ impl Letters {
         self.handled.replayed()
     }
 
-    /// How many letters nobody has handled.
-    pub fn open_count(&self) -> u64 {
-        self.table.rows().saturating_sub(self.handled.marked())
-    }
-
     /// Hands over every letter, without content.
     pub async fn each(&self, mut visit: impl FnMut(Letter)) -> Result<(), LandingError> {
-        self.batches(&PLACE, |batch| {
+        self.batches(self.read(&PLACE)?, |batch| {
             self.in_batch(batch).for_each(|(_, letter)| visit(letter));
         })
         .await
@@ -153,13 +152,9 @@ impl Letters {
     /// One letter with its content.
     pub async fn whole(&self, id: &LetterId) -> Result<Whole, LandingError> {
         let mut found = None;
-        let columns = [&PLACE[..], &CONTENT[..]].concat();
-        self.batches(&columns, |batch| {
+        self.batches(self.content()?, |batch| {
             if let Some((row, letter)) = self.in_batch(batch).find(|(_, letter)| letter.id == *id) {
-                let content = |name: &str| {
-                    let column = batch.column_by_name(name).map(|column| column.as_binary::<i32>());
-                    column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_vec())
-                };
+                let content = |name: &str| bytes(batch, name, row).map(<[u8]>::to_vec);
                 let (key, value) = (content("key"), content("value"));
                 found = Some(Whole { letter, key, value, headers: headers(batch, row) });
             }
@@ -180,18 +175,19 @@ impl Letters {
     }
 
     /// All rows with their content, batch by batch.
-    pub(crate) fn content(&self) -> Result<weir_lake::Batches, LandingError> {
-        let files: Vec<DataFile> = self.table.files().cloned().collect();
-        let read = self.table.read(&files, Some(&[&PLACE[..], &CONTENT[..]].concat()));
-        read.map_err(|source| LandingError::Lake { table: self.name.clone(), source })
+    pub(crate) fn content(&self) -> Result<Batches, LandingError> {
+        self.read(&[&PLACE[..], &CONTENT[..]].concat())
     }
 
-    async fn batches(&self, columns: &[&str], mut visit: impl FnMut(&RecordBatch)) -> Result<(), LandingError> {
-        let failed = |source| LandingError::Lake { table: self.name.clone(), source };
-        let files: Vec<DataFile> = self.table.files().cloned().collect();
-        let mut reading = self.table.read(&files, Some(columns)).map_err(failed)?;
+    fn read(&self, columns: &[&str]) -> Result<Batches, LandingError> {
+        let Some(table) = &self.table else { return Ok(futures::stream::empty().boxed()) };
+        let files: Vec<DataFile> = table.files().cloned().collect();
+        table.read(&files, Some(columns)).map_err(|source| LandingError::Lake { table: self.name.clone(), source })
+    }
+
+    async fn batches(&self, mut reading: Batches, mut visit: impl FnMut(&RecordBatch)) -> Result<(), LandingError> {
         while let Some(batch) = reading.next().await {
-            visit(&batch.map_err(failed)?);
+            visit(&batch.map_err(|source| LandingError::Lake { table: self.name.clone(), source })?);
         }
         Ok(())
     }
@@ -228,15 +224,35 @@ impl Letters {
     }
 }
 
-/// The headers of a row, as [`weir_stream::deadletter::DeadLetter::headers_json`] wrote them.
-pub(crate) fn headers(batch: &RecordBatch, row: usize) -> Vec<(String, Option<Vec<u8>>)> {
+/// How many letters of each of these tables nobody has handled.
+pub async fn open_counts(
+    lake: &Lake,
+    tables: &[weir_project::Table],
+) -> Result<BTreeMap<TableName, u64>, LandingError> {
+    let mut counts = BTreeMap::new();
+    let mut handled: Option<HashMap<String, Handled>> = None;
+    for table in tables {
+        let failed = |source| LandingError::Lake { table: table.name.clone(), source };
+        let Some(letters) = lake.table(Zone::Deadletter, table.name.as_str()).await.map_err(failed)? else { continue };
+        if handled.is_none() {
+            handled = Some(Handled::read(lake).await.map_err(failed)?);
+        }
+        let marked = handled.as_ref().and_then(|all| all.get(table.name.as_str())).map_or(0, Handled::marked);
+        counts.insert(table.name.clone(), letters.rows().saturating_sub(marked));
+    }
+    Ok(counts)
+}
+
+/// A cell of key or value.
+pub(crate) fn bytes<'a>(batch: &'a RecordBatch, name: &str, row: usize) -> Option<&'a [u8]> {
+    let column = batch.column_by_name(name).map(|column| column.as_binary::<i32>());
+    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
+}
+
+/// The headers of a row.
+pub(crate) fn headers(batch: &RecordBatch, row: usize) -> Headers {
     let text = batch.column_by_name("headers").map_or("", |column| column.as_string::<i32>().value(row));
-    let list: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
-    let header = |header: &Value| {
-        let value = header["value"].as_str().and_then(|hex| hex::decode(hex).ok());
-        Some((header["name"].as_str()?.to_owned(), value))
-    };
-    list.iter().filter_map(header).collect()
+    headers_of_json(text)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, Lake, LakeError, Table, side};
 use weir_project::Landing;
@@ -12,7 +12,7 @@ use crate::error::LandingError;
 use crate::feed::Feed;
 use crate::gather::{Reader, Seen};
 use crate::start::{Gap, Held, Standing, claim, of_reader, reader};
-use crate::worker::{INFO, Landed, UNFINISHED, Worker};
+use crate::worker::{INFO, Landed, UNFINISHED, Worker, newest_of};
 
 /// Commits in which the newest event of a partition is looked for.
 const RECENT: i64 = 50;
@@ -70,7 +70,7 @@ impl<'a> Worker<'a> {
             reader.begin_without_topic();
             return Ok(reader);
         };
-        let starts = match self.standing.starts(&seen.topic_id, &self.held_by(&reader, &seen)) {
+        let starts = match self.standing.starts(&seen.topic_id, &seen.of(&reader.partitions)) {
             Ok(starts) => starts,
             Err(gap) => {
                 let (_, gap) = self.dated(reader, gap).await?;
@@ -80,10 +80,9 @@ impl<'a> Worker<'a> {
         self.topic_id.clone_from(&seen.topic_id);
         // With the first commit every partition has a position, also one that holds nothing yet: what is lost of it later
         // is then seen to be lost.
-        let begun = self.standing.has_begun();
-        let beginnings = seen.held.iter().filter(|_| !begun);
+        let beginning = |held: &Held| (crate::start::reader(&seen.topic_id, held.partition), held.low - 1);
         self.beginnings =
-            beginnings.map(|held| (crate::start::reader(&seen.topic_id, held.partition), held.low - 1)).collect();
+            if self.standing.has_begun() { Vec::new() } else { seen.held.iter().map(beginning).collect() };
         self.blocking(move || reader.begin(seen, &starts).map(|()| reader)).await?.map_err(self.stream())
     }
 
@@ -105,10 +104,6 @@ impl<'a> Worker<'a> {
             self.standing.newest.extend(newest);
         }
         Ok((reader, seen))
-    }
-
-    pub(crate) fn held_by<F>(&self, reader: &Reader<F>, seen: &Seen) -> Vec<Held> {
-        seen.held.iter().filter(|held| reader.partitions.contains(&held.partition)).copied().collect()
     }
 
     /// The gap with the times that can be told.
@@ -174,22 +169,26 @@ impl<'a> Worker<'a> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LandingError> {
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|source| LandingError::Worker { table: self.table.name.clone(), source })
+        blocking(&self.table.name, work).await
     }
+}
+
+/// Runs what blocks on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    table: &TableName,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LandingError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|source| LandingError::Worker { table: table.clone(), source })
 }
 
 /// Newest event of each partition, as the last micro-batches say.
 async fn newest(main: &Table) -> Result<BTreeMap<i32, i64>, LakeError> {
     let mut newest = BTreeMap::new();
-    for info in main.commit_infos((main.version() - RECENT).max(0), main.version()).await? {
-        let of_batch = info.info.get(INFO).and_then(|info| info.get("newest")).and_then(Value::as_object);
-        for (partition, us) in of_batch.into_iter().flatten() {
-            if let (Ok(partition), Some(us)) = (partition.parse::<i32>(), us.as_i64()) {
-                let known = newest.entry(partition).or_insert(us);
-                *known = us.max(*known);
-            }
-        }
+    let infos = main.commit_infos((main.version() - RECENT).max(0), main.version()).await?;
+    for (partition, us) in infos.iter().filter_map(|commit| commit.info.get(INFO)).flat_map(newest_of) {
+        let known = newest.entry(partition).or_insert(us);
+        *known = us.max(*known);
     }
     Ok(newest)
 }

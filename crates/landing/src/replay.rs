@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use futures::StreamExt;
 use weir_core::failpoint;
 use weir_core::name::TableName;
@@ -21,7 +21,8 @@ use crate::decoding;
 use crate::error::LandingError;
 use crate::feed::Schemas;
 use crate::handled::{self, Actor, Mark};
-use crate::letters::{Chosen, Letter, LetterId, Letters, headers};
+use crate::letters::{Chosen, Letter, LetterId, Letters, bytes, headers};
+use crate::open::blocking;
 
 /// The header that names the letter which a record was sent again for.
 pub const ORIGIN: &str = "weir.replay.of";
@@ -82,7 +83,7 @@ pub async fn replay<S: Schemas, O: Outlet>(
     (schemas, outlet): (S, O),
 ) -> Result<Replayed, LandingError> {
     let mut done = Replayed::default();
-    let Some(letters) = Letters::open(lake, &table.name).await? else { return none_of(&table.name, chosen, done) };
+    let letters = Letters::open(lake, &table.name).await?;
     letters.refuse_unknown(chosen).await?;
     let letters = Arc::new(letters);
     let mut again = Again { decoder: Decoder::new(Bounds::default()), schemas, outlet };
@@ -94,8 +95,7 @@ pub async fn replay<S: Schemas, O: Outlet>(
             let sent = again.batch(&table_of, &letters, &chosen, &batch);
             (again, sent)
         };
-        let ended = tokio::task::spawn_blocking(work).await;
-        let (back, tried) = ended.map_err(|source| LandingError::Worker { table: table.name.clone(), source })?;
+        let (back, tried) = blocking(&table.name, work).await?;
         again = back;
         let Tried { sent, still } = tried?;
         if !sent.is_empty() {
@@ -122,7 +122,7 @@ pub async fn discard(
     by: &str,
     because: &str,
 ) -> Result<u64, LandingError> {
-    let Some(letters) = Letters::open(lake, table).await? else { return none_of(table, chosen, 0) };
+    let letters = Letters::open(lake, table).await?;
     letters.refuse_unknown(chosen).await?;
     let mut ids = Vec::new();
     letters
@@ -135,16 +135,6 @@ pub async fn discard(
     let actor = Actor { by: by.to_owned(), at: chrono::Utc::now().timestamp_micros() };
     handled::mark(lake, table, &ids, &Mark::Discarded { actor, because: because.to_owned() }).await?;
     Ok(ids.len() as u64)
-}
-
-/// A table without letters: nothing is done, but a letter that was named is missed.
-fn none_of<T>(table: &TableName, chosen: &Chosen, done: T) -> Result<T, LandingError> {
-    match chosen {
-        Chosen::Ids(ids) if !ids.is_empty() => {
-            Err(LandingError::UnknownLetter { table: table.clone(), id: ids[0].to_string() })
-        }
-        _ => Ok(done),
-    }
 }
 
 struct Again<S, O> {
@@ -168,17 +158,12 @@ impl<S: Schemas, O: Outlet> Again<S, O> {
         batch: &RecordBatch,
     ) -> Result<Tried, LandingError> {
         let picked: Vec<(usize, Letter)> = letters.in_batch(batch).filter(|(_, letter)| chosen.has(letter)).collect();
-        let bytes = |name: &str| batch.column_by_name(name).map(|column| column.as_binary::<i32>());
-        let (keys, values) = (bytes("key"), bytes("value"));
-        fn cell(column: Option<&arrow::array::BinaryArray>, row: usize) -> Option<&[u8]> {
-            column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
-        }
         let raw = picked.iter().map(|(row, letter)| RawRecord {
             partition: letter.id.partition,
             offset: letter.id.offset,
             timestamp_ms: letter.timestamp.map_or(-1, |us| us / 1000),
-            key: cell(keys, *row),
-            value: cell(values, *row),
+            key: bytes(batch, "key", *row),
+            value: bytes(batch, "value", *row),
         });
         let raw: Vec<RawRecord<'_>> = raw.collect();
         decoding::learn(&mut self.decoder, &self.schemas, &table.name, &raw)?;

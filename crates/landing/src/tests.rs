@@ -15,7 +15,7 @@ use weir_core::zone::Zone;
 use weir_envelope::encode::Snapshot;
 use weir_envelope::{Encoder, Event, schema};
 use weir_lake::{Commit, DataFile, Lake, NewFile, Options, Partition, Partitioning};
-use weir_project::{ByteSize, Connector, Landing, Table};
+use weir_project::{ByteSize, Connector, ConnectorKind, Landing, Table};
 use weir_stream::{Batch, Record, Start, StreamError};
 
 use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land};
@@ -35,7 +35,12 @@ fn customer() -> Table {
     Table {
         name: "customer".parse().unwrap(),
         topic: "retail.customer.cdc".into(),
-        connector: Connector::SqlServer { server: "retail".into(), database: "RetailDB".into(), schema: "dbo".into() },
+        connector: Connector {
+            kind: ConnectorKind::SqlServer,
+            server: "retail".into(),
+            database: "RetailDB".into(),
+            schema: "dbo".into(),
+        },
         columns: vec![column("customer_id", "int", false), column("city", "nvarchar(60)", true)],
         key: vec!["customer_id".parse().unwrap()],
         pii: Default::default(),

@@ -29,6 +29,12 @@ use crate::start::{Standing, claim, reader};
 /// The key under which a commit's info holds [`LandingCounts`] and more.
 pub const INFO: &str = "weir.landing";
 
+/// The newest event of each partition, microseconds since 1970 UTC, as a commit's [`INFO`] says.
+pub fn newest_of(said: &Value) -> impl Iterator<Item = (i32, i64)> + '_ {
+    let pairs = said.get("newest").and_then(Value::as_object).into_iter().flatten();
+    pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?)))
+}
+
 /// Time between two looks for rows past their retention.
 const SWEEP: Duration = Duration::from_secs(3600);
 /// How long a worker may take from polling a micro-batch to its commit. Files of twice that age that no commit names
@@ -113,22 +119,21 @@ pub async fn land<F: Feed, S: Schemas>(
             // The next micro-batch is gathered while this one is decoded and written.
             let next = if reader.is_done() { Err(reader) } else { Ok(poll(reader, limits)) };
             let stands = polled.is_empty() || worker.process(&decoding, polled).await?;
-            match next {
-                Ok(next) if stands => polling = next,
-                Ok(next) => {
-                    (reader, _) = worker.polled(next).await?;
-                    continue 'open;
+            reader = match next {
+                Ok(next) if stands => {
+                    polling = next;
+                    continue;
                 }
-                Err(back) if !stands => {
-                    reader = back;
-                    continue 'open;
-                }
-                Err(mut last) => {
-                    last.unpublished.append(&mut worker.unpublished);
-                    worker.blocking(move || last.publish()).await?;
-                    break 'open;
-                }
+                Ok(next) => worker.polled(next).await?.0,
+                Err(back) => back,
+            };
+            if !stands {
+                continue 'open;
             }
+            reader.unpublished.append(&mut worker.unpublished);
+            // The client is closed on that thread, too.
+            worker.blocking(move || reader.publish()).await?;
+            break 'open;
         }
     }
     worker.landed.version = worker.main.as_ref().map(Table::version);
@@ -208,7 +213,7 @@ impl Worker<'_> {
         let ranges_by_hour = rows.order_key_ranges().map_err(self.rows())?;
         let mut searched = HashSet::new();
         let mut files: Option<Vec<DataFile>> = None;
-        let (version, counts) = loop {
+        let done = loop {
             let stored = self.stored_identities(&main, &ranges_by_hour, &mut searched).await?;
             // Written again where the worker that was quicker has landed a repeat of this batch's rows.
             if rows.drop_repeats(&stored) || files.is_none() {
@@ -223,20 +228,18 @@ impl Worker<'_> {
                 tombstones: decoded.tombstones,
             };
             if !counts.balance() {
-                let accounted = counts.landed + counts.dead_lettered + counts.repeated + counts.tombstones;
+                let accounted = counts.accounted();
                 return Err(LandingError::Unbalanced { table: self.table.name.clone(), received, accounted });
             }
             if let Some(letters) = decoded.letters.take() {
                 if !self.commit_letters(letters, &ranges).await? {
-                    self.main = Some(main);
-                    return Ok(false);
+                    break None;
                 }
                 failpoint::hit("landing.deadletters_committed");
             }
             if is_stale(ingested_at) {
                 tracing::warn!("a micro-batch took too long and is read again");
-                self.main = Some(main);
-                return Ok(false);
+                break None;
             }
             let schema = weir_lake::union(main.full_name(), main.schema(), &rows.batch.schema());
             let mut commit = self.commit(&ranges, files.clone().unwrap_or_default());
@@ -246,24 +249,21 @@ impl Worker<'_> {
             said["milliseconds"] = json!(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             commit.info.insert(INFO.to_owned(), said);
             match main.commit(commit).await {
-                Ok(version) => break (version, counts),
-                Err(conflict @ LakeError::Conflict { .. }) => main.overtaken(conflict).await.map_err(self.failed())?,
+                Ok(version) => break Some((version, counts)),
                 Err(refused @ LakeError::PositionMoved { .. }) => {
                     tracing::warn!(%refused, "micro-batch refused, and read again by whom it belongs to now");
-                    self.main = Some(main);
-                    return Ok(false);
+                    break None;
                 }
-                Err(error) => return Err(self.failed()(error)),
+                Err(error) => main.overtaken(error).await.map_err(self.failed())?,
             }
         };
+        self.main = Some(main);
+        let Some((version, counts)) = done else { return Ok(false) };
         failpoint::hit("landing.committed");
         tracing::info!(version, received, landed = counts.landed, "micro-batch committed");
-        for (reader, last) in self.beginnings.drain(..) {
-            self.standing.positions.entry(reader).or_insert(last);
-        }
+        self.standing.positions.extend(self.beginnings.drain(..));
         self.standing.positions.extend(self.positions(&ranges));
         self.unpublished.extend(ranges.iter().map(|(partition, (_, last))| (*partition, last + 1)));
-        self.main = Some(main);
         self.landed.counts += counts;
         self.landed.late += late;
         self.landed.commits += 1;
@@ -277,13 +277,12 @@ impl Worker<'_> {
 
     /// Rows and offsets of a micro-batch; it is refused where another worker has landed or claimed its partitions.
     fn commit(&self, ranges: &Ranges, add: Vec<DataFile>) -> Commit {
-        let mut positions = self.positions(ranges);
-        let read: HashSet<String> = positions.iter().map(|(reader, _)| reader.clone()).collect();
-        positions.extend(self.beginnings.iter().filter(|(reader, _)| !read.contains(reader)).cloned());
+        // What was read stands for the beginning of its partition.
+        let mut positions: BTreeMap<String, i64> = self.beginnings.iter().cloned().collect();
+        positions.extend(self.positions(ranges));
         let claims = ranges.keys().map(|partition| claim(&self.topic_id, *partition));
-        let moved = positions.iter().map(|(reader, _)| reader.clone()).chain(claims);
-        let follows = moved.map(|name| self.standing.follows(name)).collect();
-        Commit { add, positions, follows, ..Commit::default() }
+        let follows = positions.keys().cloned().chain(claims).map(|name| self.standing.follows(name)).collect();
+        Commit { add, positions: positions.into_iter().collect(), follows, ..Commit::default() }
     }
 
     async fn decode<S: Schemas>(
@@ -312,10 +311,7 @@ impl Worker<'_> {
         let reader = format!("{STAGED}{}:{}", self.table.name, main.id());
         let Some(taken) = staging.and_then(|staging| staging.position(&reader)) else { return Ok(()) };
         while let Err(error) = main.expire(cutoff, taken).await {
-            match error {
-                conflict @ LakeError::Conflict { .. } => main.overtaken(conflict).await.map_err(&failed)?,
-                error => return Err(failed(error)),
-            }
+            main.overtaken(error).await.map_err(&failed)?;
         }
         main.delete_removed(now).await.map_err(&failed)?;
         Ok(())

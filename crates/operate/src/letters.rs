@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
-use weir_envelope::Bounds;
-use weir_envelope::decode::Schemas;
 use weir_lake::Lake;
 pub use weir_landing::handled::Mark;
 use weir_landing::letters::Letters;
@@ -13,7 +11,8 @@ pub use weir_landing::letters::{Chosen, Letter, LetterId, Whole};
 pub use weir_landing::replay::Replayed;
 use weir_landing::replay::{self, TopicOutlet};
 use weir_project::Table;
-use weir_stream::{Producer, Registry, StreamError};
+use weir_stream::Producer;
+use weir_warehouse::mirror::decode::{Decode, RegistryDecode};
 
 use crate::run::blocking;
 use crate::site::Site;
@@ -48,7 +47,7 @@ pub struct Kind {
 pub async fn kinds(tables: &[Table], lake: &Lake) -> Result<Vec<Kind>, Diagnosed> {
     let mut all = Vec::new();
     for table in tables {
-        let Some(letters) = Letters::open(lake, &table.name).await? else { continue };
+        let letters = Letters::open(lake, &table.name).await?;
         let mut kinds: BTreeMap<(String, &'static str), Kind> = BTreeMap::new();
         letters
             .each(|letter| {
@@ -78,41 +77,21 @@ pub async fn kinds(tables: &[Table], lake: &Lake) -> Result<Vec<Kind>, Diagnosed
 pub async fn each(tables: &[Table], lake: &Lake) -> Result<Vec<(TableName, Letter)>, Diagnosed> {
     let mut all = Vec::new();
     for table in tables {
-        if let Some(letters) = Letters::open(lake, &table.name).await? {
-            letters.each(|letter| all.push((table.name.clone(), letter))).await?;
-        }
+        let letters = Letters::open(lake, &table.name).await?;
+        letters.each(|letter| all.push((table.name.clone(), letter))).await?;
     }
     Ok(all)
 }
 
 /// A value as JSON where its schema decodes it by now, or why the registry could not be asked.
-pub type Decoded = Result<Option<String>, Diagnosed>;
+pub type Decoded = Result<Option<String>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// One letter with what its record holds. It can be shown while the registry is down, too.
 pub async fn show(site: &Site, table: &TableName, id: &LetterId) -> Result<(Whole, Decoded), Diagnosed> {
-    let whole = match Letters::open(&site.lake, table).await? {
-        Some(letters) => letters.whole(id).await?,
-        None => {
-            return Err(weir_landing::LandingError::UnknownLetter { table: table.clone(), id: id.to_string() }.into());
-        }
-    };
-    let (registry, value) = (site.services.registry.clone(), whole.value.clone());
-    let json = blocking(move || value.map_or(Ok(None), |value| json(&registry, &value))).await;
+    let whole = Letters::open(&site.lake, table).await?.whole(id).await?;
+    let (decode, value) = (RegistryDecode::new(site.services.registry.clone()), whole.value.clone());
+    let json = blocking(move || Ok(value.map_or(Ok(None), |value| decode.json(&value)))).await?;
     Ok((whole, json))
-}
-
-fn json(registry: &Registry, value: &[u8]) -> Decoded {
-    let mut schemas = Schemas::new(Bounds::default());
-    for id in schemas.needed([value]) {
-        match registry.schema(id) {
-            // A schema that is no change event decodes nothing, as one that is unknown.
-            Ok(text) => drop(schemas.add(id, &text)),
-            Err(StreamError::UnknownSchema { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut out = Vec::new();
-    Ok(schemas.cdc_json(value, &mut out).ok().and_then(|()| String::from_utf8(out).ok()))
 }
 
 /// Sends the chosen letters that decode by now to their topic again.

@@ -12,7 +12,7 @@ use weir_curated::BuildReport;
 pub use weir_curated::{Cells, Miss, Restate, reach};
 use weir_landing::start::Gap;
 use weir_landing::{Landed, Until};
-use weir_project::{LakeRoot, Selection};
+use weir_project::Selection;
 use weir_source::Source;
 use weir_source::replay::{self, Options, Target};
 use weir_staging::{Staged, Stager};
@@ -71,7 +71,7 @@ pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
         let (table, settings) = (table.clone(), site.project.landing.clone());
         let (lake, until) = (site.lake.clone(), until.clone());
         let (connection, registry) = (site.services.connection.clone(), site.services.registry.clone());
-        let group = group(&site.project.name, &table.name, &site.project.lake.root);
+        let group = group(&site.project.name, &table.name, site.lake.location());
         workers.spawn(async move {
             let landed = async {
                 let feed = Consumer::of_group(&connection, &table.topic, &group)?;
@@ -105,12 +105,8 @@ pub fn all_landed(landings: Landings) -> Result<Vec<(TableName, Landed)>, Diagno
 
 /// The consumer group whose members share a table's topic: one for each lake, for in a group of two lakes each would
 /// get half of the records.
-pub(crate) fn group(pipeline: &Identifier, table: &TableName, root: &LakeRoot) -> String {
-    let root = match root {
-        LakeRoot::Folder(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
-        LakeRoot::S3(url) => url.trim_end_matches('/').to_owned(),
-    };
-    let lake = weir_core::key_hash::bytes(0, root.as_bytes());
+pub(crate) fn group(pipeline: &Identifier, table: &TableName, location: &str) -> String {
+    let lake = weir_core::key_hash::bytes(0, location.as_bytes());
     format!("weir.{pipeline}.{table}.{lake:016x}")
 }
 
@@ -264,6 +260,8 @@ pub async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use weir_lake::S3;
+
     use super::*;
 
     /// The infrastructure names groups too: a name that changes leaves its roles, alarms and scaling behind.
@@ -271,7 +269,7 @@ mod tests {
     fn a_lake_has_one_group_for_each_table_with_or_without_a_slash_at_its_end() {
         let [shop, order] = ["shop", "order"].map(|name| name.parse::<Identifier>().expect("a name"));
         for url in ["s3://shop-lake/zones", "s3://shop-lake/zones/"] {
-            let name = group(&shop, &order, &LakeRoot::S3(url.to_owned()));
+            let name = group(&shop, &order, &S3::of_url(url).location());
             assert_eq!(name, "weir.shop.order.7616aad3cfaa7d6d", "{url}");
         }
     }

@@ -17,10 +17,10 @@ use weir_curated::layout::load_key;
 use weir_lake::Lake;
 use weir_project::Project;
 use weir_staging::Stager;
-use weir_staging::run::reader;
 use weir_staging::truncation::order_keys;
 
 use crate::error::OperateError;
+use crate::plan::unstaged;
 use crate::reconcile::tally::{Fingerprint, fingerprint};
 use crate::reconcile::values::row;
 use crate::reconcile::zones::{scan, unreadable};
@@ -94,8 +94,7 @@ async fn refuse_behind(project: &Project, lake: &Lake) -> Result<(), Diagnosed> 
         let name = table.name.as_str();
         let Some(landing) = lake.table(Zone::Landing, name).await? else { continue };
         let staging = lake.table(Zone::Staging, name).await?;
-        let taken = staging.and_then(|staging| staging.position(&reader(&landing))).unwrap_or(-1);
-        if !landing.files_added(taken, landing.version()).await?.is_empty() {
+        if unstaged(&landing, staging.as_ref()).await?.1 > 0 {
             return Err(OperateError::Behind { table: table.name.clone() }.into());
         }
     }

@@ -54,21 +54,20 @@ pub enum Reached {
 /// Opens the warehouse without a stream, or finds the process that serves it.
 pub fn reach(project: &Project, dir: &Path) -> Result<Reached, Diagnosed> {
     embedded(project)?;
-    Ok(reach_unless_locked(project, dir)??)
+    Ok(reached(project, dir)?)
 }
 
-/// The inner error: another process holds the file and serves nobody.
-fn reach_unless_locked(project: &Project, dir: &Path) -> Result<Result<Reached, WarehouseError>, WarehouseError> {
+/// [`WarehouseError::Locked`] where another process holds the file and serves nobody.
+fn reached(project: &Project, dir: &Path) -> Result<Reached, WarehouseError> {
     let locked = match Warehouse::open(&dir.join(FILE), alone(project)) {
-        Ok(warehouse) => return Ok(Ok(Reached::Here(Arc::new(warehouse)))),
         Err(error @ WarehouseError::Locked { .. }) => error,
-        Err(error) => return Err(error),
+        opened => return Ok(Reached::Here(Arc::new(opened?))),
     };
     let served = match running(dir) {
         Some(running) => Client::connect(running.wire, running.pid)?,
         None => None,
     };
-    Ok(served.map(Reached::Served).ok_or(locked))
+    served.map(Reached::Served).ok_or(locked)
 }
 
 /// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, where it is elsewhere, and
@@ -77,12 +76,13 @@ pub fn loaded(project: &Project, dir: &Path) -> Result<Option<u64>, Diagnosed> {
     if embedded(project).is_err() || !dir.join(FILE).exists() {
         return Ok(None);
     }
-    match reach_unless_locked(project, dir)? {
-        Err(_) => Ok(None),
+    match reached(project, dir) {
+        Err(WarehouseError::Locked { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
         Ok(Reached::Here(warehouse)) => Ok(Some(load::last_build(&mut warehouse.session()?)?)),
         Ok(Reached::Served(mut client)) => {
             let mut build = None;
-            client.stream("SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger", &mut |answer| {
+            client.stream(load::LAST_BUILD, &mut |answer| {
                 if let Answer::Row(row) = answer {
                     build = row.into_iter().next().flatten().and_then(|text| text.parse().ok());
                 }

@@ -10,7 +10,7 @@ use crate::error::{Fault, Place, Problem, suggest};
 use crate::file::{ConnectorWord, ContractFile, SourceFile};
 use crate::model::SqlFile;
 use crate::sql;
-use crate::table::{Connector, Table};
+use crate::table::{Connector, ConnectorKind, Table};
 use crate::yaml::Document;
 
 /// A file that was read: its tree for places, its value for content.
@@ -121,11 +121,11 @@ fn declared_tables(files: &TableFiles, problems: &mut Vec<Problem>) -> Vec<(Tabl
                 problems.push(Problem::new(Fault::Duplicate { what: "topic", name: topic.clone() }, place(&path)));
             }
             let (server, database, schema) = (server.clone(), database.clone(), schema.clone());
-            let connector = match connector {
-                ConnectorWord::Sqlserver => Connector::SqlServer { server, database, schema },
-                ConnectorWord::Postgresql => Connector::Postgres { server, database, schema },
+            let kind = match connector {
+                ConnectorWord::Sqlserver => ConnectorKind::SqlServer,
+                ConnectorWord::Postgresql => ConnectorKind::Postgres,
             };
-            out.push((name, topic, connector));
+            out.push((name, topic, Connector { kind, server, database, schema }));
         }
     }
     out

@@ -75,7 +75,7 @@ pub use select::Selection;
 pub use settings::{
     Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, Staging, Stream, Warehouse, WarehouseTarget,
 };
-pub use table::{Connector, Expectation, Rule, Severity, Table};
+pub use table::{Connector, ConnectorKind, Expectation, Rule, Severity, Table};
 pub use unit_test::{Expected, ExpectedRow, UnitTest};
 
 pub use bytesize::ByteSize;

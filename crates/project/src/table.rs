@@ -32,25 +32,24 @@ pub struct Table {
 
 /// Who writes a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connector {
+pub struct Connector {
+    /// Which one.
+    pub kind: ConnectorKind,
+    /// `topic.prefix` of the connector.
+    pub server: String,
+    /// The database.
+    pub database: String,
+    /// The database's schema.
+    pub schema: String,
+}
+
+/// A kind of connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectorKind {
     /// Debezium's SQL Server connector, or whoever speaks as it does.
-    SqlServer {
-        /// `topic.prefix` of the connector.
-        server: String,
-        /// The database.
-        database: String,
-        /// The database's schema.
-        schema: String,
-    },
+    SqlServer,
     /// Debezium's PostgreSQL connector.
-    Postgres {
-        /// `topic.prefix` of the connector.
-        server: String,
-        /// The database.
-        database: String,
-        /// The database's schema.
-        schema: String,
-    },
+    Postgres,
 }
 
 /// A rule on a column.
@@ -153,11 +152,10 @@ impl Table {
 
     /// The namespace of the connector's Avro schemas, e.g. `<server>.<database>.<schema>.<table>`.
     pub fn namespace(&self) -> String {
-        match &self.connector {
-            Connector::SqlServer { server, database, schema } => {
-                format!("{server}.{database}.{schema}.{}", self.name)
-            }
-            Connector::Postgres { server, schema, .. } => format!("{server}.{schema}.{}", self.name),
+        let Connector { kind, server, database, schema } = &self.connector;
+        match kind {
+            ConnectorKind::SqlServer => format!("{server}.{database}.{schema}.{}", self.name),
+            ConnectorKind::Postgres => format!("{server}.{schema}.{}", self.name),
         }
     }
 }

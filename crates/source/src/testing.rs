@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use weir_core::column::Column;
-use weir_project::{Connector, Table};
+use weir_project::{Connector, ConnectorKind, Table};
 
 /// A table from `name type [null]` lines.
 pub(crate) fn table(name: &str, columns: &[(&str, &str, bool)], key: &[&str]) -> Table {
     Table {
         name: name.parse().unwrap(),
         topic: format!("retail.{name}.cdc"),
-        connector: Connector::SqlServer {
+        connector: Connector {
+            kind: ConnectorKind::SqlServer,
             server: "retail".to_owned(),
             database: "RetailDB".to_owned(),
             schema: "dbo".to_owned(),

@@ -15,7 +15,7 @@ use weir_core::column::Column;
 use weir_core::value::Value;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, DataFile, Lake, ObjectStore, Options, Partitioning, S3, hour_files, hours};
-use weir_project::{Connector, Expectation, Rule, Severity, SqlFile, Staging, Table};
+use weir_project::{Connector, ConnectorKind, Expectation, Rule, Severity, SqlFile, Staging, Table};
 use weir_testkit::fault::Faulty;
 
 use crate::value::value_at;
@@ -52,7 +52,12 @@ fn table(expectations: Vec<Expectation>) -> Table {
     Table {
         name: "order_item".parse().unwrap(),
         topic: "retail.order_item.cdc".into(),
-        connector: Connector::SqlServer { server: "retail".into(), database: "RetailDB".into(), schema: "dbo".into() },
+        connector: Connector {
+            kind: ConnectorKind::SqlServer,
+            server: "retail".into(),
+            database: "RetailDB".into(),
+            schema: "dbo".into(),
+        },
         columns: vec![
             column("id", "int", false),
             column("price", "decimal(12,3)", true),

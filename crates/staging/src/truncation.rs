@@ -14,7 +14,7 @@ use arrow::array::{
     ArrayRef, AsArray, BinaryArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
-use arrow::compute::{cast, filter_record_batch, not, take_record_batch};
+use arrow::compute::{cast, concat_batches, filter_record_batch, not, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -222,30 +222,36 @@ impl Step<'_> {
             let (weir, rows) = (at.1.weir(at.0, states.num_rows()), states.num_rows());
             let (columns, unavailable) = (states.columns().to_vec(), new_null_array(&DataType::Utf8, rows));
             let deletes = flatten::batch(&self.table.columns, columns, weir, unavailable).map_err(self.rows())?;
-            let deletes = if is_new { deletes } else { self.unstaged(&deletes).await? };
-            if deletes.num_rows() > 0 {
-                bytes += deletes.get_array_memory_size() as u64;
-                held.push(deletes);
-            }
+            bytes += deletes.get_array_memory_size() as u64;
+            held.push(deletes);
             if bytes > self.lake.batch_bytes() {
-                written.push(self.write(at, std::mem::take(&mut held)).await?);
+                written.extend(self.write(at, std::mem::take(&mut held), is_new).await?);
                 bytes = 0;
             }
         }
-        if !held.is_empty() {
-            written.push(self.write(at, held).await?);
-        }
+        written.extend(self.write(at, held, is_new).await?);
         Ok(written)
     }
 
-    /// One file in the hour of a truncation.
-    async fn write(&self, at: (&OrderKey, &Truncation), batches: Vec<RecordBatch>) -> Result<DataFile, StagingError> {
+    /// One file in the hour of a truncation; none without a row for it.
+    async fn write(
+        &self,
+        at: (&OrderKey, &Truncation),
+        mut batches: Vec<RecordBatch>,
+        is_new: bool,
+    ) -> Result<Option<DataFile>, StagingError> {
+        if let (Some(first), false) = (batches.first(), is_new) {
+            batches = vec![self.unstaged(&concat_batches(&first.schema(), &batches).map_err(self.rows())?).await?];
+        }
+        if batches.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(None);
+        }
         let (partition, order_key) = (Partition::Hour(Hour::of_micros(at.1.source_ts)), at.0.as_bytes());
         let file = NewFile { partition, batches, tags: order_key_tags(order_key, order_key) };
-        self.main.write_file(file).await.map_err(self.failed())
+        self.main.write_file(file).await.map(Some).map_err(self.failed())
     }
 
-    /// The deletes that staging does not hold yet.
+    /// The deletes that staging does not hold yet: its files of that place are read for them.
     async fn unstaged(&self, deletes: &RecordBatch) -> Result<RecordBatch, StagingError> {
         let new: BooleanArray = self.repeats(deletes).await?.into_iter().map(|repeat| Some(!repeat)).collect();
         filter_record_batch(deletes, &new).map_err(self.rows())

@@ -118,7 +118,7 @@ impl Admin {
         Ok(())
     }
 
-    pub(crate) async fn settings(&self, name: &str) -> Result<ConfigResource, StreamError> {
+    async fn settings(&self, name: &str) -> Result<ConfigResource, StreamError> {
         let failed = |source| StreamError::topic("describe", name, &self.brokers, source);
         let options = AdminOptions::new().request_timeout(Some(REQUEST));
         let answers = self.inner.describe_configs([&ResourceSpecifier::Topic(name)], &options).await.map_err(failed)?;

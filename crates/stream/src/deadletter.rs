@@ -25,11 +25,21 @@ impl DeadLetter<'_> {
         let list: Vec<serde_json::Value> = self
             .headers
             .iter()
-            .map(|(name, value)| {
-                let hex = value.as_ref().map(|value| value.iter().map(|b| format!("{b:02x}")).collect::<String>());
-                serde_json::json!({ "name": name, "value": hex })
-            })
+            .map(|(name, value)| serde_json::json!({ "name": name, "value": value.as_ref().map(hex::encode) }))
             .collect();
         serde_json::Value::Array(list).to_string()
     }
+}
+
+/// A record's headers, in their order.
+pub type Headers = Vec<(String, Option<Vec<u8>>)>;
+
+/// Reads what [`DeadLetter::headers_json`] wrote.
+pub fn headers_of_json(text: &str) -> Headers {
+    let list: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+    let header = |header: &serde_json::Value| {
+        let value = header["value"].as_str().and_then(|hex| hex::decode(hex).ok());
+        Some((header["name"].as_str()?.to_owned(), value))
+    };
+    list.iter().filter_map(header).collect()
 }

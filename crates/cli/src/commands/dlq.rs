@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use weir_core::name::TableName;
 use weir_operate::letters::{self, Chosen, Letter, Mark, Whole, state};
-use weir_operate::{run, site as sites};
+use weir_operate::{Site, site as sites};
 use weir_project::{Project, Table};
 
-use super::{say_if_table, site};
+use super::{known, say_if_table, time};
 use crate::args::{Dlq, Format, Global, Letters};
 use crate::failure::Failure;
 use crate::output::{Listing, say};
@@ -31,7 +31,7 @@ pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
         }
         Dlq::Show { table, id } => {
             let table = known(&project, &table)?;
-            let site = site(global).await?;
+            let site = Site::open(project, &global.dir).await?;
             let shown = letters::show(&site, &table.name, &id).await;
             let closed = site.close().await;
             let (whole, decoded) = shown?;
@@ -44,7 +44,7 @@ pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
         }
         Dlq::Replay { letters: which, by } => {
             let (table, chosen) = chosen(&project, which)?;
-            let site = site(global).await?;
+            let site = Site::open(project, &global.dir).await?;
             let replayed = letters::replay(&site, &table, &chosen, &by).await;
             let closed = site.close().await;
             let replayed = replayed?;
@@ -73,14 +73,6 @@ pub async fn run(global: &Global, args: Dlq) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn known(project: &Project, name: &TableName) -> Result<Table, Failure> {
-    let unknown = || {
-        let known: Vec<&str> = project.tables.iter().map(|table| table.name.as_str()).collect();
-        Failure::Usage(format!("`{name}` is no table of the pipeline; there are {}", known.join(", ")))
-    };
-    project.table(name).cloned().ok_or_else(unknown)
-}
-
 fn chosen(project: &Project, which: Letters) -> Result<(Table, Chosen), Failure> {
     let table = known(project, &which.table)?;
     let chosen = match which.which.reason {
@@ -89,10 +81,6 @@ fn chosen(project: &Project, which: Letters) -> Result<(Table, Chosen), Failure>
         None => Chosen::Ids(which.which.ids),
     };
     Ok((table, chosen))
-}
-
-fn time(micros: i64) -> Value {
-    json!(run::time_text(micros))
 }
 
 /// Per table, reason and state.

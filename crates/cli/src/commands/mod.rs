@@ -25,9 +25,11 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use weir_core::name::TableName;
 use weir_operate::Site;
-use weir_project::{Project, Selection};
+use weir_project::{Project, Selection, Table};
 
 use crate::args::{Cli, Command, Global, Part};
 use crate::failure::Failure;
@@ -74,6 +76,20 @@ fn pipeline(global: &Global) -> PathBuf {
 fn project(global: &Global) -> Result<Project, Failure> {
     let read = weir_project::load(&pipeline(global), &global.env, &global.overrides).map_err(Failure::project)?;
     Ok(weir_operate::site::in_folder(read, &global.dir))
+}
+
+/// The table of this name.
+fn known(project: &Project, name: &TableName) -> Result<Table, Failure> {
+    let unknown = || {
+        let known: Vec<&str> = project.tables.iter().map(|table| table.name.as_str()).collect();
+        Failure::Usage(format!("`{name}` is no table of the pipeline; there are {}", known.join(", ")))
+    };
+    project.table(name).cloned().ok_or_else(unknown)
+}
+
+/// A time in microseconds since 1970, as shown.
+fn time(micros: i64) -> Value {
+    json!(weir_operate::run::time_text(micros))
 }
 
 /// The tables and models that the command line selects; all when it says nothing.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_operate::status::{BuildAt, Status, Watch};
 use weir_operate::{run, warehouse};
 
-use super::site;
+use super::{site, time};
 use crate::args::{self, Format, Global, StatusPart};
 use crate::failure::Failure;
 use crate::output::{Listing, line};
@@ -98,7 +98,7 @@ fn partitions(status: &Status) -> Listing {
             json!(partition.end),
             json!(partition.lag()),
             json!(partition.lag_milliseconds(status.at) / 1000),
-            partition.newest.map_or(Value::Null, micros),
+            partition.newest.map_or(Value::Null, time),
         ]);
     }
     listing
@@ -111,7 +111,7 @@ fn zones(status: &Status) -> Listing {
         listing.row([json!("staging"), json!(table.table), at, json!(null), json!(table.unstaged), json!(null)]);
     }
     let of_build = |zone: &str, build: Option<BuildAt>, waiting: Value| {
-        let at = build.map_or(Value::Null, |build| micros(build.at));
+        let at = build.map_or(Value::Null, |build| time(build.at));
         [json!(zone), json!(null), at, json!(build.map(|build| build.build)), json!(null), waiting]
     };
     let (published, loaded) = (status.published, status.loaded);
@@ -122,9 +122,5 @@ fn zones(status: &Status) -> Listing {
 }
 
 fn millis(at: i64) -> Value {
-    micros(at.saturating_mul(1000))
-}
-
-fn micros(at: i64) -> Value {
-    json!(run::time_text(at))
+    time(at.saturating_mul(1000))
 }

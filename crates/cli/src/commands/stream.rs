@@ -16,8 +16,8 @@ use crate::output::{Listing, say};
 
 pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
     let project = super::project(global)?;
-    if let Some(unknown) = args.accept_gap.iter().find(|name| project.table(name).is_none()) {
-        return Err(Failure::Usage(format!("`{unknown}` is no table of the pipeline")));
+    for name in &args.accept_gap {
+        super::known(&project, name)?;
     }
     let site = Site::open(project, &global.dir).await?;
     let landings = if args.once { once(&site, args).await } else { for_long(&site).await };

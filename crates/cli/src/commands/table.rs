@@ -20,7 +20,7 @@ pub async fn run(global: &Global, args: &Table) -> Result<ExitCode, Failure> {
                     let sums = table.change_sets.iter().fold((0, 0), |(u, d), set| (u + set.upserts, d + set.deletes));
                     listing.row([
                         json!(build.publication.build),
-                        json!(run::time_text(build.publication.published_at)),
+                        super::time(build.publication.published_at),
                         json!(table.table),
                         json!(table.version),
                         json!(sums.0),

@@ -17,8 +17,8 @@ use weir_core::value::{Row, Value};
 use weir_core::zone::{Hour, Zone};
 use weir_lake::{Commit, Lake, NewFile, Options, Partition, Partitioning};
 use weir_project::{
-    AggregateJoin, Connector, DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model,
-    ModelColumn, ModelKind, Scd, SqlFile, Table,
+    AggregateJoin, Connector, ConnectorKind, DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn,
+    Milestone, Model, ModelColumn, ModelKind, Scd, SqlFile, Table,
 };
 
 pub use super::columns::{batch, rows};
@@ -225,7 +225,12 @@ fn source(of: &str, key: &[&str], columns: &[(&str, ColumnType)]) -> Table {
     Table {
         name: name(of),
         topic: of.to_owned(),
-        connector: Connector::SqlServer { server: "s".into(), database: "d".into(), schema: "dbo".into() },
+        connector: Connector {
+            kind: ConnectorKind::SqlServer,
+            server: "s".into(),
+            database: "d".into(),
+            schema: "dbo".into(),
+        },
         columns: columns.iter().map(|(of, kind)| Column { name: name(of), kind: *kind, nullable: true }).collect(),
         key: key.iter().map(|of| name(of)).collect(),
         pii: [name("name")].into(),

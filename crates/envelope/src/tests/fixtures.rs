@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use weir_core::column::Column;
-use weir_project::{Connector, Table};
+use weir_project::{Connector, ConnectorKind, Table};
 
 use crate::decode::Decoder;
 use crate::record::RawRecord;
@@ -130,7 +130,12 @@ pub fn table(name: &str, key: &[&str], columns: &[&str]) -> Table {
     Table {
         name: name.parse().unwrap(),
         topic: format!("retail.{name}.cdc"),
-        connector: Connector::SqlServer { server: "retail".into(), database: "RetailDB".into(), schema: "dbo".into() },
+        connector: Connector {
+            kind: ConnectorKind::SqlServer,
+            server: "retail".into(),
+            database: "RetailDB".into(),
+            schema: "dbo".into(),
+        },
         columns: columns.iter().map(column).collect(),
         key: key.iter().map(|name| name.parse().unwrap()).collect(),
         pii: BTreeSet::new(),

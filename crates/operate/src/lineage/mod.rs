@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use weir_core::diagnosis::Diagnosed;
 pub use weir_curated::lineage::{Edge, Field, How, Place};
-use weir_project::{Connector, Project, Table};
+use weir_project::{ConnectorKind, Project, Table};
 use weir_warehouse::mirror::view_name;
 
 use crate::error::OperateError;
@@ -203,9 +203,9 @@ async fn way_to_staging(table: &Table, edges: &mut Vec<Edge>) -> Result<(), Diag
             }
         }
     }
-    let place: &[&str] = match &table.connector {
-        Connector::SqlServer { .. } => &["source.commit_lsn", "source.change_lsn", "source.event_serial_no"],
-        Connector::Postgres { .. } => &["source.sequence"],
+    let place: &[&str] = match table.connector.kind {
+        ConnectorKind::SqlServer => &["source.commit_lsn", "source.change_lsn", "source.event_serial_no"],
+        ConnectorKind::Postgres => &["source.sequence"],
     };
     for part in place {
         let text = Some("the source's own order".to_owned());

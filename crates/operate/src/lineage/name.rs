@@ -1,6 +1,7 @@
 //! What tables are called: by people, on the command line, and in OpenLineage (its `spec/Naming.md`).
 
-use weir_project::{Connector, Endpoint, LakeRoot, Table, WarehouseTarget};
+use weir_lake::S3;
+use weir_project::{Connector, ConnectorKind, Endpoint, LakeRoot, Table, WarehouseTarget};
 
 use super::{Field, Lineage, Place};
 
@@ -55,8 +56,7 @@ impl Lineage<'_> {
         let lake = |zone: &str| match &self.project.lake.root {
             LakeRoot::Folder(root) => ("file".to_owned(), format!("{}/{zone}/{}", root.display(), field.table)),
             LakeRoot::S3(url) => {
-                let path = url.trim_start_matches("s3://").trim_end_matches('/');
-                let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
+                let S3 { bucket, prefix, .. } = S3::of_url(url);
                 let below = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
                 (format!("s3://{bucket}"), format!("{below}{zone}/{}", field.table))
             }
@@ -70,11 +70,12 @@ impl Lineage<'_> {
         };
         match field.place {
             Place::Source => match self.table(field).map(|table| &table.connector) {
-                Some(Connector::SqlServer { server, database, schema }) => {
-                    (format!("mssql://{server}"), format!("{database}.{schema}.{}", field.table))
-                }
-                Some(Connector::Postgres { server, database, schema }) => {
-                    (format!("postgres://{server}"), format!("{database}.{schema}.{}", field.table))
+                Some(Connector { kind, server, database, schema }) => {
+                    let scheme = match kind {
+                        ConnectorKind::SqlServer => "mssql",
+                        ConnectorKind::Postgres => "postgres",
+                    };
+                    (format!("{scheme}://{server}"), format!("{database}.{schema}.{}", field.table))
                 }
                 None => ("mssql://source".to_owned(), field.table.clone()),
             },
@@ -103,9 +104,7 @@ impl Lineage<'_> {
 }
 
 fn source_schema(table: &Table) -> &str {
-    match &table.connector {
-        Connector::SqlServer { schema, .. } | Connector::Postgres { schema, .. } => schema,
-    }
+    &table.connector.schema
 }
 
 /// `host:5439` and `database` of a connection URL; what names a user or a secret stays out.

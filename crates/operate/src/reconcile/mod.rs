@@ -15,6 +15,7 @@ pub(crate) mod zones;
 
 use weir_core::diagnosis::Diagnosed;
 use weir_core::ledger::LedgerRecord;
+use weir_landing::letters::Letters;
 use weir_project::Project;
 use weir_warehouse::Warehouse;
 
@@ -66,9 +67,10 @@ pub async fn reconcile(
     for table in &project.tables {
         let of_table = &expected[&table.name];
         report.zones.push(zones::landing(lake, table, of_table).await?);
-        report.zones.push(zones::dead_letters(lake, table, of_table).await?);
+        let letters = Letters::open(lake, &table.name).await?;
+        report.zones.push(zones::dead_letters(&letters, table, of_table).await?);
         report.zones.push(zones::staging(lake, table, of_table).await?);
-        report.accounts.extend(zones::accounts(lake, table, of_table).await?);
+        report.accounts.extend(zones::accounts(lake, &letters, table, of_table).await?);
     }
     drop(expected);
     let states = last::states(project, lake, witness).await?;

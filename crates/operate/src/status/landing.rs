@@ -8,7 +8,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{CommitInfo, Lake, Table};
-use weir_landing::worker::INFO;
+use weir_landing::worker::{INFO, newest_of};
 
 /// Commits that are read at once on the way back.
 const BLOCK: i64 = 64;
@@ -54,21 +54,20 @@ impl Seen {
     /// Goes back from the newest commit to `since`, milliseconds since 1970 UTC, and to the last micro-batch.
     pub(super) async fn open(lake: &Lake, name: &TableName, since: i64) -> Result<Option<Self>, Diagnosed> {
         let Some(table) = lake.table(Zone::Landing, name.as_str()).await? else { return Ok(None) };
-        let mut blocks: Vec<Vec<CommitInfo>> = Vec::new();
         let mut up_to = table.version();
+        let mut seen = Self { table, sums: Sums::default(), last: None };
         while up_to >= 0 {
             let after = (up_to - BLOCK).max(-1);
-            let block = table.commit_infos(after, up_to).await?;
-            let reached = block.iter().any(|commit| time(commit) < since);
-            blocks.push(block);
+            let block = seen.table.commit_infos(after, up_to).await?;
+            let newest = seen.last.take();
+            for commit in &block {
+                seen.take(commit, time(commit) >= since);
+            }
+            seen.last = newest.or(seen.last);
             up_to = after;
-            if reached && blocks.iter().flatten().any(|commit| commit.info.contains_key(INFO)) {
+            if seen.last.is_some() && block.iter().any(|commit| time(commit) < since) {
                 break;
             }
-        }
-        let mut seen = Self { table, sums: Sums::default(), last: None };
-        for commit in blocks.iter().rev().flatten() {
-            seen.take(commit, time(commit) >= since);
         }
         Ok(Some(seen))
     }
@@ -86,13 +85,12 @@ impl Seen {
     fn take(&mut self, commit: &CommitInfo, counts: bool) {
         let Some(said) = commit.info.get(INFO) else { return };
         let number = |name: &str| said.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let pairs = said.get("newest").and_then(Value::as_object).into_iter().flatten();
         let last = LastBatch {
             at: time(commit),
             records: number("received"),
             bytes: number("bytes"),
             milliseconds: number("milliseconds"),
-            newest: pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?))).collect(),
+            newest: newest_of(said).collect(),
         };
         if counts {
             self.sums.counts += serde_json::from_value(said.clone()).unwrap_or_default();

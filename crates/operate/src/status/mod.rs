@@ -12,7 +12,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::Lake;
-use weir_landing::letters::Letters;
+use weir_landing::letters::open_counts;
 use weir_project::{Project, Table};
 use weir_stream::{Connection, Consumer};
 
@@ -62,12 +62,34 @@ pub struct Status {
     pub loaded: Option<BuildAt>,
 }
 
-/// Looks again and again, and reads only commits that it has not seen.
+/// A staging table, and when its newest commit was made.
+struct Staged {
+    table: weir_lake::Table,
+    at: Option<i64>,
+}
+
+impl Staged {
+    async fn open(lake: &Lake, name: &TableName) -> Result<Option<Self>, Diagnosed> {
+        let Some(table) = lake.table(Zone::Staging, name.as_str()).await? else { return Ok(None) };
+        let at = landing::last_commit(&table).await?;
+        Ok(Some(Self { table, at }))
+    }
+
+    async fn go_on(mut self) -> Result<Self, Diagnosed> {
+        if self.table.refresh().await? {
+            self.at = landing::last_commit(&self.table).await?;
+        }
+        Ok(self)
+    }
+}
+
+/// Looks again and again, and reads only commits of landing and staging that it has not seen.
 pub struct Watch {
     tables: Vec<Table>,
     lake: Lake,
     connection: Connection,
     landing: BTreeMap<TableName, landing::Seen>,
+    staging: BTreeMap<TableName, Staged>,
     consumers: BTreeMap<TableName, Consumer>,
     since: i64,
 }
@@ -76,12 +98,14 @@ impl Watch {
     /// Counts what was committed from `since` on, milliseconds since 1970 UTC.
     pub fn new(project: &Project, lake: &Lake, connection: &Connection, since: i64) -> Self {
         let (tables, lake, connection) = (project.tables.clone(), lake.clone(), connection.clone());
-        Self { tables, lake, connection, landing: BTreeMap::new(), consumers: BTreeMap::new(), since }
+        let (landing, staging, consumers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { tables, lake, connection, landing, staging, consumers, since }
     }
 
     /// Looks. `loaded` is the build that the warehouse has, where that is known.
     pub async fn look(&mut self, loaded: Option<u64>) -> Result<Status, Diagnosed> {
         let mut status = Status { at: chrono::Utc::now().timestamp_millis(), ..Status::default() };
+        let letters = open_counts(&self.lake, &self.tables).await?;
         for table in self.tables.clone() {
             // What failed is not kept: the next look begins anew.
             let seen = match self.landing.remove(&table.name) {
@@ -91,22 +115,24 @@ impl Watch {
             if let Some(seen) = seen {
                 self.landing.insert(table.name.clone(), seen);
             }
-            let seen = self.landing.get(&table.name);
-            let letters = Letters::open(&self.lake, &table.name).await?;
-            let staging = self.lake.table(Zone::Staging, table.name.as_str()).await?;
+            let staged = match self.staging.remove(&table.name) {
+                Some(staged) => Some(staged.go_on().await?),
+                None => Staged::open(&self.lake, &table.name).await?,
+            };
+            if let Some(staged) = staged {
+                self.staging.insert(table.name.clone(), staged);
+            }
+            let (seen, staged) = (self.landing.get(&table.name), self.staging.get(&table.name));
             status.tables.push(TableStatus {
                 table: table.name.clone(),
                 sums: seen.map(|seen| seen.sums).unwrap_or_default(),
                 last: seen.and_then(|seen| seen.last.clone()),
-                open_letters: letters.map_or(0, |letters| letters.open_count()),
+                open_letters: letters.get(&table.name).copied().unwrap_or_default(),
                 unstaged: match seen {
-                    Some(seen) => unstaged(&seen.table, staging.as_ref()).await?.0,
+                    Some(seen) => unstaged(&seen.table, staged.map(|staged| &staged.table)).await?.0,
                     None => 0,
                 },
-                staged_at: match &staging {
-                    Some(staging) => landing::last_commit(staging).await?,
-                    None => None,
-                },
+                staged_at: staged.and_then(|staged| staged.at),
             });
             let positions = seen.map(|seen| seen.table.positions().clone()).unwrap_or_default();
             let newest = seen.and_then(|seen| seen.last.as_ref()).map(|last| last.newest.clone()).unwrap_or_default();

@@ -17,8 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct PartitionStatus {
     /// The table.
     pub table: TableName,
-    /// Its topic.
-    pub topic: String,
     /// The partition.
     pub partition: i32,
     /// Offset of the next record that landing reads.
@@ -62,8 +60,8 @@ pub(super) fn partitions(
         // What retention took before it landed waits no more; landing itself stops there and says so.
         let waits = next.max(low) < end;
         let waiting_since = if waits { first_time(consumer, partition, next.max(low))? } else { None };
-        let (table, topic, newest) = (table.name.clone(), table.topic.clone(), newest.get(&partition).copied());
-        found.push(PartitionStatus { table, topic, partition, next, end, waiting_since, newest });
+        let (table, newest) = (table.name.clone(), newest.get(&partition).copied());
+        found.push(PartitionStatus { table, partition, next, end, waiting_since, newest });
     }
     Ok(found)
 }
@@ -84,7 +82,6 @@ mod tests {
     fn a_partition_that_is_read_to_its_end_waits_for_nothing() {
         let read = PartitionStatus {
             table: "t".parse().expect("a name"),
-            topic: "t".into(),
             partition: 0,
             next: 7,
             end: 7,

@@ -85,14 +85,14 @@ impl Zones<'_> {
     /// has come since version `after`.
     pub async fn staged(
         &mut self,
+        staging: &Table,
         key: &Key<'_>,
         known: &[(Vec<u8>, i64)],
         after: i64,
     ) -> Result<Vec<Located>, Diagnosed> {
-        let Some(table) = self.lake.table(Zone::Staging, key.table.name.as_str()).await? else { return Ok(vec![]) };
-        let mut files = in_hours_or_since(&table, known, after).await?;
+        let mut files = in_hours_or_since(staging, known, after).await?;
         files.retain(|file| may_hold(file, key));
-        self.locate(&table, &files, None, |batch| rows_with(batch, key)).await
+        self.locate(staging, &files, None, |batch| rows_with(batch, key)).await
     }
 
     /// The key's rows in quarantine.
@@ -102,18 +102,14 @@ impl Zones<'_> {
         self.locate(&table, &files, None, |batch| rows_with(batch, key)).await
     }
 
-    /// Order keys of the truncations of the key's table that staging knows.
-    pub async fn truncations(&self, key: &Key<'_>) -> Result<HashSet<Vec<u8>>, Diagnosed> {
-        let staging = self.lake.table(Zone::Staging, key.table.name.as_str()).await?;
-        let known = staging.iter().flat_map(weir_staging::truncation::order_keys);
-        Ok(known.map(|order_key| order_key.as_bytes().to_vec()).collect())
-    }
-
     /// The landing rows of these (order key, commit time), and the key's rows that staging has not taken yet.
-    pub async fn landed(&mut self, key: &Key<'_>, known: &[(Vec<u8>, i64)]) -> Result<Vec<Located>, Diagnosed> {
-        let name = key.table.name.as_str();
-        let Some(table) = self.lake.table(Zone::Landing, name).await? else { return Ok(vec![]) };
-        let staging = self.lake.table(Zone::Staging, name).await?;
+    pub async fn landed(
+        &mut self,
+        staging: Option<&Table>,
+        key: &Key<'_>,
+        known: &[(Vec<u8>, i64)],
+    ) -> Result<Vec<Located>, Diagnosed> {
+        let Some(table) = self.lake.table(Zone::Landing, key.table.name.as_str()).await? else { return Ok(vec![]) };
         let taken = staging.and_then(|staging| staging.position(&weir_staging::run::reader(&table))).unwrap_or(-1);
         let files = in_hours_or_since(&table, known, taken).await?;
         let mut columns = table.column_names();

@@ -13,7 +13,7 @@ mod passport;
 mod text;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -27,6 +27,7 @@ use weir_envelope::Encoder;
 use weir_envelope::values::value_at;
 use weir_lake::{DataFile, Lake};
 use weir_project::{Connector, Model, ModelKind, Project, Table};
+use weir_staging::truncation::order_keys;
 
 use crate::error::OperateError;
 use crate::lineage::{Field, Lineage, Place};
@@ -126,13 +127,17 @@ impl Trace<'_> {
         let after = weir_curated::trace::staged_up_to(key.model, found.as_ref().map(|found| &found.table));
         let history = found.map(|found| found.rows);
         let mut known = history.as_ref().map(places).unwrap_or_default();
-        let staged = self.zones.staged(key, &known, after).await?;
+        let staging = self.zones.lake.table(Zone::Staging, key.table.name.as_str()).await?;
+        let staged = match &staging {
+            Some(staging) => self.zones.staged(staging, key, &known, after).await?,
+            None => Vec::new(),
+        };
         let quarantined = self.zones.quarantined(key).await?;
         known.extend(staged.iter().chain(&quarantined).map(|row| (row.bytes(ORDER_KEY), row.int(SOURCE_TS))));
         known.sort();
         known.dedup();
-        let mut landed = self.zones.landed(key, &known).await?;
-        let truncations = self.zones.truncations(key).await?;
+        let mut landed = self.zones.landed(staging.as_ref(), key, &known).await?;
+        let truncations: HashSet<OrderKey> = staging.iter().flat_map(order_keys).collect();
 
         let mut sorted: Vec<((Vec<u8>, u8), Change)> = Vec::new();
         for (rows, state) in [(staged, "staged"), (quarantined, "quarantined")] {
@@ -141,7 +146,7 @@ impl Trace<'_> {
                 change.rules = self.verdicts(key.table, &row, state == "quarantined").await?;
                 let same = |other: &Located| is_record(other, &change);
                 change.landing = landed.iter().position(same).map(|at| landed.remove(at).spot);
-                if truncations.contains(&row.bytes(ORDER_KEY)) {
+                if truncations.contains(&OrderKey::from_stored(&row.bytes(ORDER_KEY))) {
                     change.effects.push("the table was truncated".to_owned());
                 }
                 let spot = Some(row.spot.clone());
@@ -273,13 +278,9 @@ fn is_record(row: &Located, change: &Change) -> bool {
 
 fn change(table: &Table, row: &Located, op: &str, state: &'static str) -> Change {
     let order_key = OrderKey::from_stored(&row.bytes(ORDER_KEY));
-    let source = match &table.connector {
-        Connector::SqlServer { database, schema, .. } | Connector::Postgres { database, schema, .. } => {
-            format!("{database}.{schema}.{}", table.name)
-        }
-    };
+    let Connector { database, schema, .. } = &table.connector;
     Change {
-        source,
+        source: format!("{database}.{schema}.{}", table.name),
         op: row.value(op).to_string(),
         position: parts(&order_key),
         order_key: order_key.to_hex(),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_core::failpoint;
-use weir_project::{Connector, Table};
+use weir_project::{ConnectorKind, Table};
 
 use crate::error::SourceError;
 use crate::manifest::{self, Claim};
@@ -85,7 +85,7 @@ fn run(
     mut sink: impl Sink,
     progress: &mut OnProgress<'_>,
 ) -> Result<Progress, SourceError> {
-    if let Some(table) = tables.iter().find(|table| !matches!(table.connector, Connector::SqlServer { .. })) {
+    if let Some(table) = tables.iter().find(|table| table.connector.kind != ConnectorKind::SqlServer) {
         return Err(SourceError::ForeignConnector { table: table.name.to_string() });
     }
     let ends = open_topics(source, tables, options, &mut sink)?;

@@ -279,8 +279,7 @@ fn generating_and_encoding_keep_up_with_the_path() {
 fn a_table_of_another_connector_is_refused_before_anything_is_made() {
     let logs = Arc::default();
     let mut tables = retail();
-    let (server, database, schema) = ("shop".into(), "shop".into(), "public".into());
-    tables[1].connector = Connector::Postgres { server, database, schema };
+    tables[1].connector.kind = ConnectorKind::Postgres;
     let refused =
         run(&source(1), &tables, &options(None), Memory::new(&logs, u64::MAX), &mut |_| ControlFlow::Continue(()));
     assert!(

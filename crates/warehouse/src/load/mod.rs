@@ -25,12 +25,15 @@ pub struct Loaded {
     pub tables: Vec<(String, u64, u64)>,
 }
 
+/// Asks a load ledger for its newest build.
+pub const LAST_BUILD: &str = "SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger";
+
 /// The newest build in the load ledger; 0 if none.
 pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
     if !session.exists("staging", "load_ledger")? {
         return Ok(0);
     }
-    let outcomes = session.run("SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger")?;
+    let outcomes = session.run(LAST_BUILD)?;
     let text = outcomes.first().and_then(crate::outcome::Outcome::scalar).unwrap_or_default();
     Ok(text.parse().unwrap_or(0))
 }

@@ -8,7 +8,7 @@
 
 use weir_core::change::Op;
 use weir_core::column::{Column, ColumnType};
-use weir_project::{Connector, Project, Table};
+use weir_project::{ConnectorKind, Project, Table};
 
 use crate::script::{ident, list, qualified, redshift_type};
 use crate::statement::text::redshift_literal;
@@ -157,14 +157,55 @@ pub fn script(project: &Project, table: &Table) -> String {
         values.collect::<Vec<_>>().join(", ")
     };
     let place = ["_order_key", "_op_rank"];
-    // PostgreSQL's log lacks a value that is stored out of line and that the update left alone.
-    let unavailable = match &table.connector {
-        Connector::Postgres { .. } => {
-            let placeholder = &project.staging.unavailable_value;
-            let columns = table.columns.iter().filter(|column| others.contains(&column.name.as_str()));
-            columns.map(|column| filled(table, column, &key_values, &ranks, placeholder)).collect()
+    // What stands for a value that PostgreSQL's log lacks, because it is stored out of line and the update left it alone:
+    // the newest value that this step has of the key, else the mirror's. Nothing for a column that cannot hold the
+    // placeholder.
+    let on_step: Vec<String> =
+        keys.iter().enumerate().map(|(at, key)| format!("k.key_{at} = {}.{}", ident(&latest), ident(key))).collect();
+    let filled = |column: &Column| {
+        let placeholder = &project.staging.unavailable_value;
+        let placeholder = match column.kind {
+            ColumnType::Text { .. } => redshift_literal(placeholder),
+            ColumnType::VarBinary { .. } => format!("TO_VARBYTE('{}', 'hex')", hex::encode(placeholder)),
+            _ => return String::new(),
+        };
+        format!(
+            "UPDATE {latest_q} SET {column_name} = k.value
+FROM (
+    SELECT c.*, ROW_NUMBER() OVER (PARTITION BY {key_names} ORDER BY c.order_key DESC, c.op_rank DESC) AS nth
+    FROM (
+        SELECT {key_aliases}, {value} AS value, s.data.order_key::varchar(128) AS order_key,
+            CASE s.data.op::varchar(1) {ranks} ELSE {update} END AS op_rank
+        FROM {stream} AS s
+        WHERE s.data IS NOT NULL AND s.data.op::varchar(1) <> 'd'
+    ) AS c
+    WHERE c.value IS NULL OR c.value <> {placeholder}
+) AS k
+WHERE k.nth = 1 AND {on_step} AND {latest}.{column_name} = {placeholder};
+UPDATE {latest_q} SET {column_name} = {mirror}.{column_name}
+FROM {mirror_q} WHERE {on_mirror} AND {latest}.{column_name} = {placeholder};
+UPDATE {latest_q} SET {column_name} = NULL WHERE {column_name} = {placeholder};
+",
+            latest_q = q(&latest),
+            latest = ident(&latest),
+            column_name = ident(column.name.as_str()),
+            key_names = key_names.join(", "),
+            key_aliases = key_aliases.join(", "),
+            value = value("s.data.after", column.name.as_str(), column.kind),
+            ranks = ranks.join(" "),
+            update = Op::Update.rank(),
+            stream = q(&stream),
+            on_step = on_step.join(" AND "),
+            mirror = ident(name),
+            mirror_q = q(name),
+            on_mirror = on(name, &latest),
+        )
+    };
+    let unavailable: String = match table.connector.kind {
+        ConnectorKind::Postgres => {
+            table.columns.iter().filter(|column| others.contains(&column.name.as_str())).map(filled).collect()
         }
-        Connector::SqlServer { .. } => String::new(),
+        ConnectorKind::SqlServer => String::new(),
     };
     let mut placed = keys.clone();
     placed.extend(place);
@@ -267,55 +308,6 @@ COMMIT;
         // A table of keys only has nothing to set but its keys, which are equal.
         set_columns = set(if others.is_empty() { &columns } else { &others }),
         column_values = values(&columns),
-    )
-}
-
-/// Puts into `<table>_latest` what stands for the placeholder there: the newest value that this step has of the key,
-/// else the mirror's. Nothing for a column that cannot hold the placeholder.
-fn filled(table: &Table, column: &Column, key_values: &[String], ranks: &[String], placeholder: &str) -> String {
-    let placeholder = match column.kind {
-        ColumnType::Text { .. } => redshift_literal(placeholder),
-        ColumnType::VarBinary { .. } => format!("TO_VARBYTE('{}', 'hex')", hex::encode(placeholder)),
-        _ => return String::new(),
-    };
-    let name = table.name.as_str();
-    let latest = ident(&format!("{name}_latest"));
-    let column_name = ident(column.name.as_str());
-    let keys: Vec<(String, String)> =
-        table.key.iter().enumerate().map(|(at, key)| (format!("key_{at}"), ident(key.as_str()))).collect();
-    let each = |text: &dyn Fn(&String, &String) -> String, between: &str| {
-        keys.iter().map(|(alias, key)| text(alias, key)).collect::<Vec<_>>().join(between)
-    };
-    let aliases: Vec<String> =
-        key_values.iter().zip(&keys).map(|(value, (alias, _))| format!("{value} AS {alias}")).collect();
-    format!(
-        "UPDATE {latest_q} SET {column_name} = k.value
-FROM (
-    SELECT c.*, ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY c.order_key DESC, c.op_rank DESC) AS nth
-    FROM (
-        SELECT {aliases}, {value} AS value, s.data.order_key::varchar(128) AS order_key,
-            CASE s.data.op::varchar(1) {ranks} ELSE {update} END AS op_rank
-        FROM {stream_q} AS s
-        WHERE s.data IS NOT NULL AND s.data.op::varchar(1) <> 'd'
-    ) AS c
-    WHERE c.value IS NULL OR c.value <> {placeholder}
-) AS k
-WHERE k.nth = 1 AND {on_step} AND {latest}.{column_name} = {placeholder};
-UPDATE {latest_q} SET {column_name} = {mirror}.{column_name}
-FROM {mirror_q} WHERE {on_mirror} AND {latest}.{column_name} = {placeholder};
-UPDATE {latest_q} SET {column_name} = NULL WHERE {column_name} = {placeholder};
-",
-        latest_q = qualified("staging", &format!("{name}_latest")),
-        stream_q = qualified("staging", &format!("{name}_stream")),
-        mirror_q = qualified("staging", name),
-        mirror = ident(name),
-        partition = each(&|alias, _| format!("c.{alias}"), ", "),
-        aliases = aliases.join(", "),
-        value = value("s.data.after", column.name.as_str(), column.kind),
-        ranks = ranks.join(" "),
-        update = Op::Update.rank(),
-        on_step = each(&|alias, key| format!("k.{alias} = {latest}.{key}"), " AND "),
-        on_mirror = each(&|_, key| format!("{mirror}.{key} = {latest}.{key}", mirror = ident(name)), " AND "),
     )
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_core::change::Op;
-use weir_project::{Connector, Project};
+use weir_project::{ConnectorKind, Project};
 
 use super::{Fixture, project, rows};
 use crate::mirror::decode::Decode;
@@ -233,8 +233,7 @@ fn a_value_that_the_source_did_not_log_is_the_one_that_the_row_has() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
     let mut project = small_project();
-    let postgres = Connector::Postgres { server: "shop".into(), database: "shop".into(), schema: "public".into() };
-    project.tables[0].connector = postgres;
+    project.tables[0].connector.kind = ConnectorKind::Postgres;
     let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values()).unwrap();
     let send = |id: u8, op: Op, place: u32, description: &str| {
         let change = String::from_utf8(change(id, op, place, &place.to_string())).unwrap();
