@@ -1,8 +1,6 @@
 //! An aggregate follows its fact and its dimensions as far as the warehouse.
 
-use serde_json::Value;
-
-use crate::place::{Place, text};
+use crate::place::Place;
 
 /// A customer who moves between two of its orders.
 const EVENTS: &str = r#"{"table": "customer", "op": "c", "after": {"customer_id": 1, "country": "France"}, "time": "2024-01-01T00:00:00Z"}
@@ -16,16 +14,13 @@ const EVENTS: &str = r#"{"table": "customer", "op": "c", "after": {"customer_id"
 /// Rows of the aggregate as `day country quantity amount lines`.
 fn daily(place: &Place) -> Vec<String> {
     let query = "select order_date_key, country, quantity, amount, lines from analytics.agg_daily_sales order by 1, 2";
-    let row = |row: &Value| row.as_object().expect("a row").values().map(text).collect::<Vec<_>>().join(" ");
-    place.sql(query).iter().map(row).collect()
+    place.lines(query)
 }
 
 #[test]
 fn sales_move_to_their_market_in_the_warehouse_when_their_customer_is_built_later() {
     let place = Place::reference();
-    let file = place.path().join("events.jsonl");
-    std::fs::write(&file, EVENTS).unwrap();
-    place.run(&["replay", "events", file.to_str().unwrap()]);
+    place.replay_events(EVENTS);
     place.run(&["stream", "--once"]);
 
     // The lines alone: their customer is an inferred member, of no market.
@@ -35,7 +30,6 @@ fn sales_move_to_their_market_in_the_warehouse_when_their_customer_is_built_late
     place.run(&["build"]);
     assert_eq!(daily(&place), ["20240201 France 2 5.000 1", "20240301 Spain 3 7.500 1"]);
     let monthly = "select month, country, amount from analytics.view_monthly_sales order by 1";
-    let row = |row: &Value| row.as_object().expect("a row").values().map(text).collect::<Vec<_>>().join(" ");
-    assert_eq!(place.sql(monthly).iter().map(row).collect::<Vec<_>>(), ["2 France 5.000", "3 Spain 7.500"]);
+    assert_eq!(place.lines(monthly), ["2 France 5.000", "3 Spain 7.500"]);
     place.run(&["check"]);
 }

@@ -27,8 +27,7 @@ fn letters_of_a_registry_that_lost_its_schemas_land_once_when_they_are_replayed(
     let place = Place::reference();
     place.run(&["replay", "simulate", "--seed", "4", "--customers", "40", "--products", "30", "--orders", "120"]);
     without_schemas(&place, || {
-        place.run(&["stream", "--once"]);
-        place.run(&["build"]);
+        place.build();
         let still = place.rows(&["dlq", "replay", "customer", "--open", "--by", "ada"]);
         assert!(sum(&still, "result", "still does not decode") > 0 && sum(&still, "result", "sent again") == 0);
     });
@@ -37,17 +36,13 @@ fn letters_of_a_registry_that_lost_its_schemas_land_once_when_they_are_replayed(
     assert!(lost.iter().all(|row| row["state"] == "open"), "{lost:?}");
 
     // Killed between the two steps once: the records are in the topic, and the letters are open.
-    let killed =
-        place.weir(&["dlq", "replay", "order_item", "--open", "--by", "ada"]).env("WEIR_FAILPOINT", "dlq.sent");
-    let killed = killed.run();
-    assert!(killed.stderr.contains("failpoint dlq.sent"), "{}", killed.stderr);
+    place.killed(&["dlq", "replay", "order_item", "--open", "--by", "ada"], "dlq.sent");
     assert!(place.rows(&["dlq", "ls", "--table", "order_item"]).iter().all(|row| row["state"] == "open"));
     for table in TABLES {
         let sent = place.rows(&["dlq", "replay", table, "--open", "--by", "ada"]);
         assert!(sum(&sent, "result", "sent again") > 0, "{table}: {sent:?}");
     }
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     reconciled(&place);
     assert_ne!(place.value("select count(*) from analytics.fact_sales"), "0");
 
@@ -66,9 +61,7 @@ fn letters_of_a_registry_that_lost_its_schemas_land_once_when_they_are_replayed(
 /// A place with one letter, of a customer.
 fn with_a_letter() -> (Place, String) {
     let place = Place::reference();
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENT).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
+    place.replay_events(EVENT);
     without_schemas(&place, || drop(place.run(&["stream", "--once"])));
     let letters = place.rows(&["dlq", "ls", "--each"]);
     assert_eq!(letters.len(), 1, "{letters:?}");
@@ -120,9 +113,7 @@ fn wait_for(wanted: &str, ask: impl Fn() -> String) {
 #[test]
 fn a_letter_that_is_replayed_while_all_runs_reaches_landing_star_and_mirror() {
     let place = Place::reference();
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENT).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
+    place.replay_events(EVENT);
     let journal = files(&place.parts().join("registry"));
     std::fs::remove_dir_all(place.parts().join("registry")).unwrap();
     let call = ["up", "--port", "0", "--build-every", "1s"];
@@ -133,15 +124,14 @@ fn a_letter_that_is_replayed_while_all_runs_reaches_landing_star_and_mirror() {
     wait_for("1", || place.value("select count(*) from staging.stream_errors"));
     wait_for("1", || sum(&place.rows(&["dlq", "ls"]), "state", "open").to_string());
 
-    let said: Value = serde_json::from_slice(&std::fs::read(place.parts().join("running.json")).unwrap()).unwrap();
+    let said = place.running();
     let registry = text(&said["stream"]["registry"]).replace("http://", "");
     register_again(&registry, &journal);
     let sent = place.rows(&["dlq", "replay", "customer", "--open", "--by", "ada"]);
     assert_eq!(sum(&sent, "result", "sent again"), 1, "{sent:?}");
     wait_for("1", || place.value("select count(*) from staging.customer where email = 'ada@example.org'"));
     wait_for("1", || place.value("select count(*) from analytics.dim_customer where customer_id = 17850"));
-    running.interrupt();
-    running.wait(Duration::from_secs(60));
+    running.stop(Duration::from_secs(60));
     reconciled(&place);
 }
 

@@ -68,10 +68,8 @@ fn between_two_builds() -> Place {
     let replay = ["replay", "simulate", "--seed", "11", "--customers", "60", "--products", "30", "--orders", "150"];
     let mut first = place.weir(&[&replay[..], &["--events-per-second", "700"]].concat()).start();
     std::thread::sleep(Duration::from_millis(1200));
-    first.interrupt();
-    first.wait(Duration::from_secs(60));
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    first.stop(Duration::from_secs(60));
+    place.build();
     place.run(&replay);
     place.run(&["stream", "--once"]);
     place

@@ -1,12 +1,12 @@
 //! Landing through the commands: topics that come, go and grow, and several workers of which some are paused.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use weir_testkit::harness::{Running, read_json, reader};
 
 use crate::path::reconciled;
-use crate::place::Place;
+use crate::place::{Place, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const TABLES: [&str; 4] = ["customer", "product", "order", "order_item"];
@@ -16,13 +16,12 @@ fn up(place: &Place) -> (Running, String) {
     let args = ["up", "--port", "0", "--build-every", "1h", "--set", "landing.max_wait=300ms"];
     let mut running = place.weir(&args).start();
     running.wait_for("psql", MINUTE);
-    let said: Value = serde_json::from_slice(&std::fs::read(place.parts().join("running.json")).unwrap()).unwrap();
+    let said = place.running();
     (running, said["stream"]["brokers"].as_str().unwrap().to_owned())
 }
 
 fn stop(mut running: Running) {
-    running.interrupt();
-    running.wait(MINUTE);
+    running.stop(MINUTE);
 }
 
 /// Says something to the brokers with a foreign client; nothing where there is none on this machine.
@@ -41,15 +40,6 @@ fn count(place: &Place, table: &str, query: &str) -> i64 {
     let mut call = reader("files.py").expect("asked before");
     call.arg(folder).arg(query);
     read_json(call)["rows"][0][0].as_i64().unwrap()
-}
-
-#[track_caller]
-fn until(what: &str, at_most: Duration, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < at_most, "not within {at_most:?}: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 #[test]
@@ -117,7 +107,7 @@ fn pauses() -> usize {
 
 /// An environment in which a worker's brokers and lake are those of a running place, and its session is short.
 fn as_worker(place: &Place, brokers: &str) {
-    let said: Value = serde_json::from_slice(&std::fs::read(place.parts().join("running.json")).unwrap()).unwrap();
+    let said = place.running();
     let registry = said["stream"]["registry"].as_str().unwrap();
     let lake = place.lake().canonicalize().unwrap();
     let text = format!(
@@ -136,11 +126,6 @@ fn worker(place: &Place, name: &str, failpoint: Option<&str>) -> Running {
         Some(failpoint) => call.env("WEIR_FAILPOINT", failpoint).start(),
         None => call.start(),
     }
-}
-
-fn signal(process: &Running, name: &str) {
-    let sent = std::process::Command::new("kill").args([name, &process.id().to_string()]).status();
-    assert!(sent.is_ok_and(|status| status.success()), "{name} was not sent");
 }
 
 /// Sends a record that is no event to every partition of every table, and waits until each is a dead letter.
@@ -185,13 +170,12 @@ fn workers_lose_and_double_nothing_while_one_after_another_is_paused_and_wakes_t
         // before the commit that decides: only the second ones say that the first of those commits is done.
         until_all_is_read(&place, &brokers);
         until_all_is_read(&place, &brokers);
-        signal(&paused, "-CONT");
+        paused.signal("CONT");
         let said = paused.wait_for("refused", MINUTE);
         assert!(said.contains("another writer has moved"), "{said}");
         if round % 3 == 0 { paused.kill() } else { stop(paused) }
     }
-    replaying.interrupt();
-    replaying.wait(MINUTE);
+    replaying.stop(MINUTE);
     for worker in steady {
         stop(worker);
     }

@@ -22,13 +22,6 @@ pub fn reconciled(place: &Place) {
     }
 }
 
-/// Sends what waits through all stages.
-#[track_caller]
-fn build(place: &Place) {
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
-}
-
 fn simulate(place: &Place, orders: &str) {
     let sizes = ["--customers", "60", "--products", "40", "--orders", orders];
     place.run(&[&["replay", "simulate", "--seed", "11"], &sizes[..]].concat());
@@ -39,7 +32,7 @@ fn every_stage_by_its_own_command_ends_without_a_difference() {
     let place = Place::reference();
     place.run(&["validate"]);
     simulate(&place, "300");
-    build(&place);
+    place.build();
     reconciled(&place);
     assert_ne!(place.value("select count(*) from analytics.fact_sales"), "0");
 }
@@ -48,10 +41,10 @@ fn every_stage_by_its_own_command_ends_without_a_difference() {
 fn a_second_run_finds_nothing_to_do() {
     let place = Place::reference();
     simulate(&place, "200");
-    build(&place);
+    place.build();
     let before = place.lake_files().len();
     simulate(&place, "200");
-    build(&place);
+    place.build();
     assert_eq!(place.lake_files().len(), before, "a run without news wrote files");
     reconciled(&place);
 }
@@ -69,10 +62,8 @@ fn another_replay_in_the_same_folder_is_refused() {
 #[test]
 fn a_second_pipeline_over_other_tables_goes_the_whole_way() {
     let place = Place::with("tests/fixtures/pipelines/library");
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENTS).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
-    build(&place);
+    place.replay_events(EVENTS);
+    place.build();
     reconciled(&place);
 
     // Leipzig 1 opened, closed, opened: three versions, and the loan of the closed time points to the second.
@@ -143,10 +134,9 @@ fn up_drains_when_it_is_interrupted_and_goes_on_where_it_stopped() {
     simulate(&place, "200");
     let mut up = place.weir(&["up", "--port", "0", "--build-every", "1s"]).start();
     up.wait_for("psql", Duration::from_secs(60));
-    up.interrupt();
-    let status = up.wait(Duration::from_secs(60));
+    let status = up.stop(Duration::from_secs(60));
     assert!(status.success(), "{status}\n{}", up.output());
-    build(&place);
+    place.build();
     reconciled(&place);
 }
 

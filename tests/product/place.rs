@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use weir_testkit::harness::{Outcome, Weir, root};
@@ -80,6 +81,35 @@ impl Place {
         self.weir(args).run().expect_code(0)
     }
 
+    /// Sends change events, one JSON object per line.
+    #[track_caller]
+    pub fn replay_events(&self, lines: &str) {
+        let file = self.path().join("events.jsonl");
+        std::fs::write(&file, lines).unwrap();
+        self.run(&["replay", "events", file.to_str().unwrap()]);
+    }
+
+    /// Sends what waits through all stages.
+    #[track_caller]
+    pub fn build(&self) {
+        self.run(&["stream", "--once"]);
+        self.run(&["build"]);
+    }
+
+    /// Runs a call that a failpoint (`name`, or `name=2` for its second time) must kill.
+    #[track_caller]
+    pub fn killed(&self, args: &[&str], failpoint: &str) {
+        let killed = self.weir(args).env("WEIR_FAILPOINT", failpoint).run();
+        let name = failpoint.split('=').next().unwrap();
+        let said = killed.stderr.contains(&format!("failpoint {name}"));
+        assert!(said && !killed.status.success(), "{args:?} was not killed at {failpoint}\n{}", killed.stderr);
+    }
+
+    /// What the process that runs here says of its addresses.
+    pub fn running(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.parts().join("running.json")).unwrap()).unwrap()
+    }
+
     /// Rows of a call's JSON, which must succeed.
     #[track_caller]
     pub fn rows(&self, args: &[&str]) -> Vec<Value> {
@@ -93,6 +123,13 @@ impl Place {
     #[track_caller]
     pub fn sql(&self, query: &str) -> Vec<Value> {
         self.rows(&["sql", query])
+    }
+
+    /// The rows of a query, their values as text with spaces between.
+    #[track_caller]
+    pub fn lines(&self, query: &str) -> Vec<String> {
+        let line = |row: &Value| row.as_object().unwrap().values().map(text).collect::<Vec<_>>().join(" ");
+        self.sql(query).iter().map(line).collect()
     }
 
     /// The only value of a query that gives one, as text.
@@ -126,6 +163,16 @@ pub fn http(address: &str, request: &str, body: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+/// Looks again and again until it is so.
+#[track_caller]
+pub fn until(what: &str, at_most: Duration, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < at_most, "not within {at_most:?}: {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// A JSON value as text, without the quotes of a string.

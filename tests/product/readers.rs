@@ -13,8 +13,7 @@ use crate::place::{Place, text};
 static BUILT: LazyLock<Place> = LazyLock::new(|| {
     let place = Place::reference();
     place.run(&["replay", "simulate", "--seed", "5", "--customers", "60", "--products", "40", "--orders", "300"]);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     place
 });
 
@@ -94,8 +93,7 @@ fn up(place: &Place) -> (Running, Value) {
     place.run(&["replay", "simulate", "--seed", "5", "--customers", "30", "--products", "20", "--orders", "60"]);
     let mut running = place.weir(&["up", "--port", "0", "--build-every", "1s"]).start();
     running.wait_for("psql", Duration::from_secs(60));
-    let said = std::fs::read(place.parts().join("running.json")).unwrap();
-    (running, serde_json::from_slice(&said).unwrap())
+    (running, place.running())
 }
 
 fn port(said: &Value) -> String {

@@ -13,8 +13,7 @@ fn built() -> Place {
     let place = Place::reference();
     let simulate = ["replay", "simulate", "--seed", "5", "--customers", "60", "--products", "40", "--orders", "200"];
     place.run(&simulate);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     place
 }
 
@@ -68,9 +67,7 @@ fn a_type_1_column_becomes_type_2_after_its_difference_was_shown() {
 fn a_restatement_killed_after_the_swap_is_finished_by_the_next_build() {
     let place = built();
     make_city_type_2(&place);
-    let name = "restate.history_committed";
-    let killed = place.weir(&["restate", "dim_customer", "--apply"]).env("WEIR_FAILPOINT", &format!("{name}=2")).run();
-    assert!(killed.stderr.contains(&format!("failpoint {name}")) && !killed.status.success(), "{}", killed.stderr);
+    place.killed(&["restate", "dim_customer", "--apply"], "restate.history_committed=2");
     place.run(&["build"]);
     assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
     reconciled(&place);
@@ -196,9 +193,7 @@ fn a_restatement_with_other_columns_killed_between_any_two_commits_ends_without_
         if command != restate {
             place.run(restate);
         }
-        let killed = place.weir(command).env("WEIR_FAILPOINT", point).run();
-        let name = point.split('=').next().unwrap();
-        assert!(killed.stderr.contains(&format!("failpoint {name}")), "{point}: {}", killed.stderr);
+        place.killed(command, point);
         assert_eq!(
             commits(&place),
             commits(&origin) + 1,

@@ -55,8 +55,7 @@ fn agrees_with_an_outside_reader(place: &Place, server: &S3Server) {
 fn over_a_folder() -> Place {
     let place = Place::reference();
     simulate(&place);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     place
 }
 
@@ -65,8 +64,7 @@ fn the_whole_path_goes_over_s3_and_gives_what_it_gives_over_a_folder() {
     let Some(server) = s3(0) else { return };
     let place = place(&server);
     simulate(&place);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     reconciled(&place);
     assert!(place.run(&["check"]).stdout.contains("every invariant holds"));
     assert!(!place.lake().exists(), "nothing of the lake is on this machine");
@@ -86,8 +84,7 @@ fn the_whole_path_goes_over_s3_and_gives_what_it_gives_over_a_folder() {
     let mut serving = place.weir(&["serve", "--port", "0"]).start();
     serving.wait_for("psql", Duration::from_secs(60));
     assert_eq!(place.value(facts), here);
-    serving.interrupt();
-    assert!(serving.wait(Duration::from_secs(30)).success());
+    assert!(serving.stop(Duration::from_secs(30)).success());
 }
 
 #[test]
@@ -95,16 +92,12 @@ fn kills_and_an_s3_server_that_fails_one_request_in_ten_lose_and_double_nothing(
     let Some(server) = s3(10) else { return };
     let place = place(&server);
     simulate(&place);
-    let killed = |command: &[&str], name: &str| {
-        let killed = place.weir(command).env("WEIR_FAILPOINT", name).run();
-        assert!(killed.stderr.contains(&format!("failpoint {name}")), "`{name}` was not reached: {}", killed.stderr);
-    };
     for name in ["landing.files_written", "landing.committed"] {
-        killed(&["stream", "--once"], name);
+        place.killed(&["stream", "--once"], name);
     }
     place.run(&["stream", "--once"]);
     for name in ["staging.files_written", "staging.committed", "curated.table_committed", "curated.published"] {
-        killed(&["build"], name);
+        place.killed(&["build"], name);
     }
     place.run(&["build"]);
     reconciled(&place);

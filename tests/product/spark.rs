@@ -27,8 +27,7 @@ fn spark_computes_the_same_versions_and_surrogate_keys_from_staging() {
     let Some(mut spark) = spark() else { return };
     let place = Place::reference();
     place.run(&["replay", "simulate", "--seed", "9", "--customers", "400", "--products", "40", "--orders", "300"]);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     let seen = read_json({
         spark.arg(place.lake());
         spark

@@ -43,8 +43,7 @@ fn sql_says_the_same_over_the_wire_of_a_running_server() {
             }
         }
     }
-    server.interrupt();
-    assert!(server.wait(Duration::from_secs(30)).success());
+    assert!(server.stop(Duration::from_secs(30)).success());
     assert!(!place.parts().join("running.json").exists(), "the note outlives the server");
 }
 

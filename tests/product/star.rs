@@ -34,11 +34,9 @@ fn the_warehouse_holds_the_star_that_nested_loops_over_the_ledger_give() {
     // In two parts, so that the second build finds late events for what the first one published.
     let mut first = place.weir(&[&replay[..], &["--events-per-second", "1500"]].concat()).start();
     std::thread::sleep(Duration::from_millis(1200));
-    first.interrupt();
-    first.wait(Duration::from_secs(60));
+    first.stop(Duration::from_secs(60));
     for _ in 0..2 {
-        place.run(&["stream", "--once"]);
-        place.run(&["build"]);
+        place.build();
         place.run(&replay);
     }
 

@@ -21,11 +21,8 @@ const EVENTS: &str = r#"{"table": "customer", "op": "c", "after": {"customer_id"
 
 fn built() -> Place {
     let place = Place::reference();
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENTS).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.replay_events(EVENTS);
+    place.build();
     // A trace needs no stream.
     std::fs::remove_dir_all(place.parts().join("broker")).unwrap();
     place
@@ -163,9 +160,7 @@ fn a_trace_for_people_names_every_station_and_no_personal_value() {
 #[test]
 fn what_has_landed_and_is_not_built_yet_is_shown_as_such() {
     let place = Place::reference();
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENTS).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
+    place.replay_events(EVENTS);
     place.run(&["stream", "--once"]);
     let landed = passport(&place, &["dim_customer", "17850"]);
     assert_eq!(landed["changes"].as_array().unwrap().len(), 3);
@@ -180,8 +175,7 @@ fn what_has_landed_and_is_not_built_yet_is_shown_as_such() {
 fn a_record_that_could_not_be_decoded_is_found_by_its_key() {
     let place = Place::reference();
     place.run(&["replay", "simulate", "--seed", "11", "--customers", "60", "--products", "40", "--orders", "200"]);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     // The simulator follows some of its first rows, which are products, with a record that is broken.
     let ids = place.sql("select distinct product_id from analytics.dim_product where product_key <> -1 order by 1");
     let letters = ids.iter().find_map(|row| {

@@ -1,7 +1,5 @@
 //! A table that is truncated at the source, from the event to the star schema, the mirror and the accounts.
 
-use serde_json::Value;
-
 use crate::path::reconciled;
 use crate::place::{Place, text};
 
@@ -25,9 +23,7 @@ const EVENTS: &str = r#"{"table": "customer", "op": "c", "after": {"customer_id"
 /// Everything through all stages, in micro-batches and steps of at most so many rows.
 fn built(rows: &str) -> Place {
     let place = Place::reference();
-    let events = place.path().join("events.jsonl");
-    std::fs::write(&events, EVENTS).unwrap();
-    place.run(&["replay", "events", events.to_str().unwrap()]);
+    place.replay_events(EVENTS);
     let small = |args: &[&str]| {
         let weir = place.weir(args).env("WEIR__LANDING__MAX_ROWS", rows).env("WEIR__STAGING__MAX_ROWS", rows);
         weir.run().expect_code(0);
@@ -35,11 +31,6 @@ fn built(rows: &str) -> Place {
     small(&["stream", "--once"]);
     small(&["build"]);
     place
-}
-
-fn sql(place: &Place, text_of: &str) -> Vec<String> {
-    let row = |row: &Value| row.as_object().unwrap().values().map(text).collect::<Vec<_>>().join(" ");
-    place.sql(text_of).iter().map(row).collect()
 }
 
 #[test]
@@ -56,13 +47,13 @@ fn a_truncation_ends_versions_and_facts_however_the_records_are_cut() {
             "2 Spain 2024-05-01 9999-12-31 true",
             "3 Italy 2024-01-01 2024-01-05 false",
         ];
-        assert_eq!(sql(&place, versions), wanted, "{rows} rows at a time");
+        assert_eq!(place.lines(versions), wanted, "{rows} rows at a time");
         // The order of the time without a customer points to the version before; the truncated one is gone.
         let facts = "select f.order_id, c.customer_id, c.country, c.is_inferred from analytics.fact_orders f \
                      join analytics.dim_customer c on c.customer_key = f.customer_key order by 1";
-        assert_eq!(sql(&place, facts), ["B 1 Norway false", "C 1 France false", "D 9 null true"]);
-        assert_eq!(sql(&place, "select customer_id, country from staging.customer order by 1"), ["2 Spain"]);
-        assert_eq!(sql(&place, "select order_id from staging.\"order\" order by 1"), ["B", "C", "D"]);
+        assert_eq!(place.lines(facts), ["B 1 Norway false", "C 1 France false", "D 9 null true"]);
+        assert_eq!(place.lines("select customer_id, country from staging.customer order by 1"), ["2 Spain"]);
+        assert_eq!(place.lines("select order_id from staging.\"order\" order by 1"), ["B", "C", "D"]);
         assert_eq!(place.value("select count(*) from staging.stream_errors"), "0");
         place.run(&["check"]);
         place.run(&["replay", "--verify"]);

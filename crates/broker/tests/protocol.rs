@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
+mod patience;
 mod suite;
 
 use std::fs::File;

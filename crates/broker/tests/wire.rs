@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
+mod patience;
 mod raw;
 
 use std::sync::Arc;

@@ -172,8 +172,23 @@ impl Running {
 
     /// Sends what Ctrl-C sends.
     pub fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.id().to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "could not send SIGINT to {}", self.id());
+        self.signal("INT");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "could not send SIG{name} to {}", self.id());
+    }
+
+    /// Interrupts it, and waits for its end.
+    ///
+    /// # Panics
+    /// As [`Running::wait`].
+    #[track_caller]
+    pub fn stop(&mut self, at_most: Duration) -> ExitStatus {
+        self.interrupt();
+        self.wait(at_most)
     }
 
     /// Waits for its end.
@@ -247,14 +262,18 @@ pub fn reader(script: &str) -> Option<Command> {
     };
     let path = root().join("tests/readers").join(script);
     assert!(path.exists(), "{} does not exist", path.display());
+    Some(script_of(&python, &path))
+}
+
+fn script_of(python: &OsStr, path: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1");
-    Some(command)
+    command
 }
 
 /// An S3 server on loopback with one empty bucket; it ends when this is dropped.
 pub struct S3Server {
-    process: std::process::Child,
+    process: Child,
     /// Its URL.
     pub endpoint: String,
     /// The bucket's name.
@@ -282,13 +301,13 @@ pub fn s3(percent: u32) -> Option<S3Server> {
         skip("s3", "WEIR_PYTHON names no Python with an S3 server (`./dev test` makes one)");
         return None;
     };
-    let mut command = Command::new(python);
-    command.arg(root().join("tests/parts/s3.py")).args([&percent.to_string(), "7"]).env("PYTHONDONTWRITEBYTECODE", "1");
+    let mut command = script_of(&python, &root().join("tests/parts/s3.py"));
+    command.args([&percent.to_string(), "7"]);
     let mut process =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("Python starts");
     let mut line = String::new();
     let stdout = process.stdout.take().expect("its output is a pipe");
-    std::io::BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
     let said: serde_json::Value = serde_json::from_str(&line).expect("the S3 server says where it is");
     let text = |name: &str| said[name].as_str().expect("a text").to_owned();
     Some(S3Server { process, endpoint: text("endpoint"), bucket: text("bucket") })

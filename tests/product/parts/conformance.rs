@@ -6,6 +6,8 @@
 mod broker;
 #[path = "../../../crates/stream/tests/suite/mod.rs"]
 mod client;
+#[path = "../../../crates/broker/tests/patience/mod.rs"]
+mod patience;
 #[path = "../../../crates/broker/tests/raw/mod.rs"]
 #[allow(dead_code, reason = "what Kafka is not asked for")]
 mod raw;

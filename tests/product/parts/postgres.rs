@@ -7,7 +7,7 @@ use weir_testkit::harness::{psql, root};
 
 use super::{has, on_parts, parts};
 use crate::path::reconciled;
-use crate::place::Place;
+use crate::place::{Place, until};
 
 /// Per source table: its columns in the contract, and where Weir has its rows as they are now.
 const CUSTOMER: &str = "customer_id, first_name, last_name, email, street, city, country, birth_date, segment, \
@@ -49,18 +49,15 @@ impl Database {
     /// Waits until Kafka has acknowledged everything that was committed before: the connector moves its slot then.
     fn sent(&self) {
         // The slot is made at the log's end, before the snapshot: only a place behind it says that both are done.
-        let began = Instant::now();
-        while self.ask("select count(*) from pg_replication_slots where active") == "0" {
-            assert!(began.elapsed() < Duration::from_secs(90), "the connector made no slot");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        let (began, at_most) = (Instant::now(), Duration::from_secs(90));
+        let active = "select count(*) from pg_replication_slots where active";
+        until("the connector made a slot", at_most, || self.ask(active) != "0");
         let end = self.ask("select pg_current_wal_lsn()");
         self.ask("select pg_logical_emit_message(true, 'weir', '')");
         let passed = format!("select bool_or(confirmed_flush_lsn > '{end}') from pg_replication_slots");
-        while self.ask(&passed) != "t" {
-            assert!(began.elapsed() < Duration::from_secs(90), "the connector did not get past {end}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        until(&format!("the connector got past {end}"), at_most.saturating_sub(began.elapsed()), || {
+            self.ask(&passed) == "t"
+        });
     }
 }
 
@@ -109,17 +106,14 @@ fn agree(postgres: &Database, warehouse: &Database) {
 }
 
 fn build_and_compare(place: &Place, postgres: &Database) {
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     reconciled(place);
     let mut serving = place.weir(&["serve", "--port", "0"]).start();
     serving.wait_for("psql", Duration::from_secs(30));
-    let said: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(place.parts().join("running.json")).unwrap()).unwrap();
+    let said = place.running();
     let warehouse = Database { port: said["wire"].to_string(), user: "weir" };
     agree(postgres, &warehouse);
-    serving.interrupt();
-    serving.wait(Duration::from_secs(30));
+    serving.stop(Duration::from_secs(30));
 }
 
 #[test]
@@ -134,8 +128,7 @@ fn the_star_schema_and_the_mirrors_follow_postgresql_row_by_row() {
     postgres.sent();
     let place = pipeline(&at);
     place.run(&["validate"]);
-    place.run(&["stream", "--once"]);
-    place.run(&["build"]);
+    place.build();
     reconciled(&place);
 
     let mut stream = place.weir(&["stream", "--set", "landing.max_wait=1s"]).start();

@@ -14,6 +14,7 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::super::patience::comes_to;
 use super::{Raw, batch};
 
 pub fn text(text: &str) -> StrBytes {
@@ -32,13 +33,13 @@ pub fn create(raw: &mut Raw, topic: &str, partitions: i32, configs: &[(&str, &st
         .with_replication_factor(1)
         .with_configs(configs.iter().map(config).collect());
     let made = raw.send(7, &CreateTopicsRequest::default().with_topics(vec![asked])).unwrap().topics.remove(0);
-    match ResponseError::try_from_code(made.error_code) {
-        None => {
-            comes_to(true, || offsets(raw, topic, -1).is_ok());
-            Ok(made.topic_id)
-        }
-        Some(error) => Err(error),
-    }
+    let id = said(made.error_code, made.topic_id)?;
+    comes_to(true, || offsets(raw, topic, -1).is_ok());
+    Ok(id)
+}
+
+fn said<T>(code: i16, answer: T) -> Result<T, ResponseError> {
+    ResponseError::try_from_code(code).map_or(Ok(answer), Err)
 }
 
 pub fn produce(raw: &mut Raw, version: i16, topic: &str, records: Bytes) -> Result<i64, ResponseError> {
@@ -46,10 +47,7 @@ pub fn produce(raw: &mut Raw, version: i16, topic: &str, records: Bytes) -> Resu
     let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
     let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![topic]);
     let answer = raw.send(version, &request).unwrap().responses.remove(0).partition_responses.remove(0);
-    match ResponseError::try_from_code(answer.error_code) {
-        None => Ok(answer.base_offset),
-        Some(error) => Err(error),
-    }
+    said(answer.error_code, answer.base_offset)
 }
 
 pub fn fetch_request(topic: FetchTopic, offset: i64, wait_ms: i32, min_bytes: i32) -> FetchRequest {
@@ -64,10 +62,7 @@ pub fn fetch_request(topic: FetchTopic, offset: i64, wait_ms: i32, min_bytes: i3
 pub fn fetch(raw: &mut Raw, topic: &str, offset: i64, wait_ms: i32, min_bytes: i32) -> Result<usize, ResponseError> {
     let request = fetch_request(FetchTopic::default().with_topic(name(topic)), offset, wait_ms, min_bytes);
     let answer = raw.send(12, &request).unwrap().responses.remove(0).partitions.remove(0);
-    match ResponseError::try_from_code(answer.error_code) {
-        None => Ok(answer.records.unwrap_or_default().len()),
-        Some(error) => Err(error),
-    }
+    said(answer.error_code, answer.records.unwrap_or_default().len())
 }
 
 pub fn offset_at(raw: &mut Raw, topic: &str, timestamp: i64) -> (i64, i64) {
@@ -79,22 +74,7 @@ fn offsets(raw: &mut Raw, topic: &str, timestamp: i64) -> Result<(i64, i64), Res
     let topic = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
     let request = ListOffsetsRequest::default().with_topics(vec![topic]);
     let answer = raw.send(7, &request).unwrap().topics.remove(0).partitions.remove(0);
-    match ResponseError::try_from_code(answer.error_code) {
-        None => Ok((answer.offset, answer.timestamp)),
-        Some(error) => Err(error),
-    }
-}
-
-/// Kafka answers some requests before what they asked for is known to all of its parts.
-fn comes_to<T: PartialEq + std::fmt::Debug>(wanted: T, mut look: impl FnMut() -> T) {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        let found = look();
-        if found == wanted || Instant::now() > end {
-            return assert_eq!(found, wanted);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    said(answer.error_code, (answer.offset, answer.timestamp))
 }
 
 fn producer_id(raw: &mut Raw) -> i64 {

@@ -10,6 +10,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 
+use super::patience::comes_to;
+
 pub fn client(bootstrap: &str, settings: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
@@ -210,15 +212,6 @@ pub fn two_consumers_share_a_topic_and_the_one_left_takes_over(bootstrap: &str, 
     });
 }
 
-/// A broker of a cluster hears of what its controller did a moment later.
-fn soon<T: PartialEq + std::fmt::Debug>(wanted: T, found: impl Fn() -> T) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    while found() != wanted && std::time::Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert_eq!(found(), wanted);
-}
-
 pub fn topics_and_settings_are_administered(bootstrap: &str) {
     use rdkafka::admin::{AlterConfig, NewPartitions, ResourceSpecifier};
     let topic = create(bootstrap, "admin", 2, &[("retention.ms", "604800000")]);
@@ -229,14 +222,14 @@ pub fn topics_and_settings_are_administered(bootstrap: &str) {
         let resource = asked.into_iter().next().expect("a resource").ok()?;
         resource.entry_map()["retention.ms"].value.clone()
     };
-    soon(Some("604800000".to_owned()), retention);
+    comes_to(Some("604800000".to_owned()), retention);
     let change = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("retention.ms", "3600000");
     assert!(wait(admin.alter_configs(&[change], &options)).expect("an answer")[0].is_ok());
-    soon(Some("3600000".to_owned()), retention);
+    comes_to(Some("3600000".to_owned()), retention);
     // rdkafka's answer does not carry a resource's error, so look at what is in force.
     let bad = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("retention.ms", "soon");
     wait(admin.alter_configs(&[bad], &options)).expect("an answer");
-    soon(Some("3600000".to_owned()), retention);
+    comes_to(Some("3600000".to_owned()), retention);
 
     let more = NewPartitions::new(&topic, 5);
     assert!(wait(admin.create_partitions(&[more], &options)).expect("an answer")[0].is_ok());
@@ -244,10 +237,10 @@ pub fn topics_and_settings_are_administered(bootstrap: &str) {
         let metadata = admin.inner().fetch_metadata(Some(name), Duration::from_secs(5)).expect("metadata");
         metadata.topics()[0].partitions().len()
     };
-    soon(5, || partitions(&topic));
+    comes_to(5, || partitions(&topic));
     assert!(wait(admin.delete_topics(&[&topic], &options)).expect("an answer")[0].is_ok());
     assert!(wait(admin.delete_topics(&[&topic], &options)).expect("an answer")[0].is_err());
-    soon(0, || partitions(&topic));
+    comes_to(0, || partitions(&topic));
 }
 
 pub fn groups_are_listed_and_deleted_when_empty(bootstrap: &str) {
