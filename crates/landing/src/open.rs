@@ -78,6 +78,8 @@ impl<'a> Worker<'a> {
             }
         };
         self.topic_id.clone_from(&seen.topic_id);
+        // The group is told these starts; what was committed before may be another worker's by now.
+        self.unpublished.clear();
         // With the first commit every partition has a position, also one that holds nothing yet: what is lost of it later
         // is then seen to be lost.
         let beginning = |held: &Held| (crate::start::reader(&seen.topic_id, held.partition), held.low - 1);
