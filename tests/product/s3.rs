@@ -12,20 +12,21 @@ use crate::place::{Place, text};
 /// A place whose lake is in the server's bucket.
 fn place(server: &S3Server) -> Place {
     let mut place = Place::reference();
-    place.edit("environments/dev.yaml", |dev| {
-        let root = format!("root: s3://{}/shop/lake", server.bucket);
-        let others = format!("region: us-east-1\n  endpoint: {}", server.endpoint);
-        dev.replace("root: lake", &format!("{root}\n  {others}"))
-    });
-    for (name, value) in credentials() {
+    place.edit("environments/dev.yaml", |dev| dev.replace("lake:\n  root: lake", &format!("lake: {}", lake(server))));
+    for (name, value) in CREDENTIALS {
         place.set(name, value);
     }
     place
 }
 
-fn credentials() -> [(&'static str, &'static str); 2] {
-    [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]
+/// The settings of a lake in the server's bucket; JSON is YAML.
+pub fn lake(server: &S3Server) -> Value {
+    let root = format!("s3://{}/shop/lake", server.bucket);
+    serde_json::json!({"root": root, "region": "us-east-1", "endpoint": server.endpoint})
 }
+
+/// What the server takes for a user's.
+pub const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
 fn simulate(place: &Place) {
     let sizes = ["--customers", "20", "--products", "12", "--orders", "40"];
@@ -35,7 +36,7 @@ fn simulate(place: &Place) {
 /// The only row of a query on a table's files, as others read them.
 fn read_outside(server: &S3Server, table: &str, query: &str) -> Vec<String> {
     let mut call = reader("files.py").expect("the server's Python has the readers");
-    call.arg(format!("s3://{}/shop/lake/{table}", server.bucket)).arg(query).envs(credentials());
+    call.arg(format!("s3://{}/shop/lake/{table}", server.bucket)).arg(query).envs(CREDENTIALS);
     call.env("AWS_ENDPOINT_URL", &server.endpoint).env("AWS_ALLOW_HTTP", "true");
     call.env("AWS_REGION", "us-east-1").env("AWS_DEFAULT_REGION", "us-east-1");
     read_json(call)["rows"][0].as_array().unwrap().iter().map(text).collect()

@@ -1,13 +1,14 @@
-//! PostgreSQL -> Debezium -> Kafka -> the reference pipeline, with PostgreSQL's own tables as the judge.
+//! PostgreSQL -> Debezium -> Kafka -> the reference pipeline with its lake on S3, and PostgreSQL's own tables as the judge.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use weir_testkit::harness::{psql, root};
+use weir_testkit::harness::{S3Server, psql, root, s3};
 
 use super::{has, on_parts, parts};
 use crate::path::reconciled;
 use crate::place::{Place, until};
+use crate::s3::{CREDENTIALS, lake};
 
 /// Per source table: its columns in the contract, and where Weir has its rows as they are now.
 const CUSTOMER: &str = "customer_id, first_name, last_name, email, street, city, country, birth_date, segment, \
@@ -61,9 +62,13 @@ impl Database {
     }
 }
 
-/// The reference pipeline, with PostgreSQL as its source, and a column that the source gets later.
-fn pipeline(at: &serde_json::Value) -> Place {
-    let place = on_parts("pipelines/retail", at, "plain", 2);
+/// The reference pipeline, with PostgreSQL as its source, its lake in a bucket, and a column that the source gets later.
+fn pipeline(at: &serde_json::Value, server: &S3Server) -> Place {
+    let mut place = on_parts("pipelines/retail", at, "plain", 2);
+    place.edit("environments/dev.yaml", |dev| dev.replace(r#"{"root":"lake"}"#, &lake(server).to_string()));
+    for (name, value) in CREDENTIALS {
+        place.set(name, value);
+    }
     place.edit("sources/retail.yaml", |text| {
         let tables = text.lines().find(|line| line.starts_with("tables:")).unwrap().to_owned();
         format!(
@@ -121,12 +126,12 @@ fn the_star_schema_and_the_mirrors_follow_postgresql_row_by_row() {
     if !has("postgres") {
         return;
     }
-    let Some(at) = parts("postgres") else { return };
+    let (Some(at), Some(server)) = (parts("postgres"), s3(0)) else { return };
     let postgres = Database { port: at["postgres"].to_string(), user: "weir" };
     postgres.run("tables.sql");
     parts("debezium");
     postgres.sent();
-    let place = pipeline(&at);
+    let place = pipeline(&at, &server);
     place.run(&["validate"]);
     place.build();
     reconciled(&place);
