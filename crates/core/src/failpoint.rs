@@ -21,6 +21,7 @@ pub const NAMES: &[&str] = &[
     "staging.files_written",
     "staging.quarantine_committed",
     "staging.committed",
+    "curated.key_changes_committed",
     "curated.change_set_written",
     "curated.history_committed",
     "curated.table_committed",

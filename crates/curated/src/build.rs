@@ -53,6 +53,7 @@ pub(crate) async fn build_in(room: &Room) -> Result<BuildReport, CuratedError> {
         histories.insert(model.name.clone(), table);
         taken.insert(model.name.clone(), counts);
     }
+    let room = &room.with_members(&histories).await?;
     // A fact of an older definition may mention other keys than it did, so what all facts mention counts.
     let mut renewed: BTreeSet<&ModelName> = BTreeSet::new();
     let mut renewed_dates = false;

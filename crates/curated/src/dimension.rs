@@ -26,8 +26,8 @@ pub struct Wanted {
     pub broken: Vec<(usize, Broken)>,
 }
 
-/// The versions of every key in `history`; and an inferred member for every key in `mentioned` (key columns)
-/// that has no version.
+/// The versions of every key in `history`; and an inferred member for every key in `mentioned` (key columns, and behind
+/// a durable key the business key) that has no version.
 pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> Result<Wanted, ArrowError> {
     let deletes = deletes(model);
     let history = &resolved(model, history)?;
@@ -56,7 +56,7 @@ pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> R
             found.deleted.push(version.deleted);
         }
     }
-    let inferred = without_versions(mentioned, &with_versions)?;
+    let inferred = without_versions(&mentioned[..model.key.len().min(mentioned.len())], &with_versions)?;
     Ok(Wanted { rows: found.into_rows(model, history, mentioned, &inferred)?, broken })
 }
 
@@ -113,7 +113,8 @@ impl Columns {
     ) -> Result<RecordBatch, ArrowError> {
         let versions = self.surrogates.len();
         for row in inferred {
-            self.surrogates.push(version_key(&model.name, &row_at(mentioned, *row as usize), 0, BEGINNING));
+            let key = row_at(&mentioned[..model.key.len()], *row as usize);
+            self.surrogates.push(version_key(&model.name, &key, 0, BEGINNING));
         }
         self.from.resize(self.surrogates.len(), BEGINNING);
         self.to.resize(self.surrogates.len(), OPEN);

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 use weir_core::name::ModelName;
-use weir_core::surrogate::UNKNOWN;
-use weir_lake::{DataFile, Partition, Table};
+use weir_core::surrogate::{UNKNOWN, surrogate_key};
+use weir_lake::{DataFile, Partition, Sought, Table};
 use weir_project::Model;
 
 use crate::bucket::{Plan, Rewritten, Stored, rewrite};
@@ -20,9 +20,11 @@ use crate::difference::{Difference, difference};
 use crate::dimension::{unknown_member, wanted};
 use crate::error::{CuratedError, of};
 use crate::facts::timelines;
-use crate::history::rebucket;
+use crate::history::{read_anew, rebucket};
 use crate::key::{bucket, key_hashes};
+use crate::key_changes;
 use crate::layout::{DIMENSION_TAIL, surrogate_column};
+use crate::members::{business_key, durable_key, hash};
 use crate::mention::{Keys, all_of, ever_mentioned, pick, together};
 use crate::past;
 use crate::report::TableReport;
@@ -57,10 +59,13 @@ pub(crate) async fn build(
     if stale {
         rebucket(room, model, &mut table).await?;
     }
+    let read_anew = read_anew(history);
+    let stale = stale || read_anew.as_ref().is_some_and(|(name, version)| table.position(name) != Some(*version));
+    let mut taken_over = taken_over(room, model, history, &table).await?;
     let input = of_curated(history.name());
     let after = table.position(&input).filter(|_| !stale && !mentioned.all);
     let mut added = new_files(history, after).await?;
-    let mut mentions = mentioned.keys.by_bucket(room.buckets).map_err(of(&model.name))?;
+    let mut mentions = mentioned.keys.by_bucket(model.key.len(), room.buckets).map_err(of(&model.name))?;
     let first = table.files().next().is_none();
 
     let mut buckets: BTreeSet<u16> = mentions.keys().copied().collect();
@@ -68,6 +73,7 @@ pub(crate) async fn build(
         Some(added) => buckets.extend(added.keys()),
         None => buckets.extend(0..room.buckets),
     }
+    buckets.extend(taken_over.keys());
     let unknown = unknown_member(model).map_err(of(&model.name))?;
     let unknown_bucket = bucket(key_hashes(&named(&unknown, model).map_err(of(&model.name))?)[0], room.buckets);
     buckets.extend(first.then_some(unknown_bucket));
@@ -85,6 +91,7 @@ pub(crate) async fn build(
             bucket,
             added: added.as_mut().map(|added| added.remove(&bucket).unwrap_or_default()),
             mentions: mentions.remove(&bucket).unwrap_or_default(),
+            taken_over: taken_over.remove(&bucket).unwrap_or_default(),
             all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
         };
@@ -105,9 +112,30 @@ pub(crate) async fn build(
     }
     drop(done);
     change_set.moved(&moved).await?;
-    let positions = vec![(input, history.version())];
+    let mut positions = vec![(input, history.version())];
+    let log = key_changes::position(model);
+    positions.extend(history.position(&log).map(|version| (log, version)));
+    positions.extend(read_anew);
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
     Ok((table, report))
+}
+
+/// Of the keys that were taken over since the table was built, by bucket, the members of their own names.
+async fn taken_over(
+    room: &Room,
+    model: &Model,
+    history: &Table,
+    table: &Table,
+) -> Result<BTreeMap<u16, Vec<i64>>, CuratedError> {
+    let mut members: BTreeMap<u16, Vec<i64>> = BTreeMap::new();
+    if durable_key(model).is_some() {
+        let after = table.position(&key_changes::position(model)).unwrap_or(-1);
+        for change in key_changes::since(room, model, history, after).await? {
+            let own = surrogate_key(&model.name, &change.new, 0);
+            members.entry(bucket(hash(own), room.buckets)).or_default().push(own);
+        }
+    }
+    Ok(members)
 }
 
 struct Job {
@@ -115,13 +143,17 @@ struct Job {
     /// New files of the history; none where all its keys are looked at.
     added: Option<Vec<DataFile>>,
     mentions: Vec<ArrayRef>,
+    /// Durable keys of the members of their own names of keys that were taken over since: those lose their inferred
+    /// members.
+    taken_over: Vec<i64>,
     all_mentions: bool,
     unknown: Option<RecordBatch>,
 }
 
 impl Job {
-    fn mentions_among(&self, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
-        let among = (0u32..).zip(key_hashes(&self.mentions)).filter(|(_, hash)| keys.contains(*hash));
+    fn mentions_among(&self, model: &Model, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
+        let known_by = key_hashes(&self.mentions[..model.key.len().min(self.mentions.len())]);
+        let among = (0u32..).zip(known_by).filter(|(_, hash)| keys.contains(*hash));
         pick(&self.mentions, among.map(|(row, _)| row).collect())
     }
 }
@@ -173,7 +205,9 @@ async fn part_of_bucket(
 ) -> Result<Rewritten, CuratedError> {
     refuse_collisions(model, table, &plan).await?;
     let (owned, pointed, awaited) = (model.clone(), room.is_pointed_to(&model.name), room.is_awaited(&model.name));
+    let members = room.members(&model.name).cloned();
     let (plan, moved) = blocking(model, move || {
+        let awaited = |hash| awaited || members.as_ref().is_some_and(|members| members.share_a_key(hash));
         let moved = if pointed { moved(&owned, &plan, awaited).map_err(of(&owned.name))? } else { Vec::new() };
         if let Some(unknown) = unknown {
             let row = u32::try_from(plan.wanted.num_rows()).unwrap_or(u32::MAX);
@@ -199,7 +233,7 @@ pub(crate) async fn whole_bucket(
     mentions: Vec<ArrayRef>,
 ) -> Result<Plan, CuratedError> {
     let files = table.files_in(Partition::Bucket(bucket)).cloned().collect();
-    let job = Job { bucket, added: None, mentions, all_mentions: true, unknown: None };
+    let job = Job { bucket, added: None, mentions, taken_over: Vec::new(), all_mentions: true, unknown: None };
     plan(room, model, histories, table, &job, (files, &Touched::All)).await
 }
 
@@ -212,20 +246,27 @@ async fn plan(
     (files, keys): (Vec<DataFile>, &Touched),
 ) -> Result<Plan, CuratedError> {
     let partition = Partition::Bucket(job.bucket);
-    let mentions = job.mentions_among(keys).map_err(of(&model.name))?;
+    let mentions = job.mentions_among(model, keys).map_err(of(&model.name))?;
     let history = histories.get(&model.name);
     let fresh = match (history, &job.added) {
         (Some(history), Some(added)) => Some(rows_of(model, history, added, keys, None).await?),
         _ => None,
     };
     let fresh_keys = fresh.as_ref().map(|fresh| named(fresh, model)).transpose().map_err(of(&model.name))?;
-    let touched = match &fresh_keys {
+    let mut touched = match &fresh_keys {
         Some(fresh) => Touched::Keys(key_hashes(fresh).into_iter().collect()),
         None => keys.clone(),
     };
-    let sought = fresh_keys.as_ref().map(|keys| [keys.as_slice(), mentions.as_slice()]);
+    // Of those that have no change among the new ones all of the history is read: there is little, and seldom any.
+    let unheard: KeySet = job.taken_over.iter().map(|durable| hash(*durable)).collect();
+    let unheard: KeySet = unheard.into_iter().filter(|hash| keys.contains(*hash) && !touched.contains(*hash)).collect();
+    touched.add(unheard.iter().copied());
+    let taken_over: [ArrayRef; 1] = [Arc::new(Int64Array::from(job.taken_over.clone()))];
+    let sought = fresh_keys
+        .as_ref()
+        .map(|keys| [keys.as_slice(), mentions.as_slice(), &taken_over[..taken_over[0].len().min(1)]]);
     // A mentioned key that is stored and not touched keeps its rows: nothing to do for it.
-    let mut missing = Missing::new(&mentions).map_err(of(&model.name))?;
+    let mut missing = Missing::new(&mentions, model.key.len()).map_err(of(&model.name))?;
     let stored = Stored::read(model, table, files, &touched, sought.as_ref().map(|keys| &keys[..]), |keys, hashes| {
         missing.found(keys, hashes, &touched).map_err(of(&model.name))
     })
@@ -244,8 +285,20 @@ async fn plan(
         _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
     };
     drop(fresh);
+    let history = match histories.get(&model.name) {
+        Some(all) if !unheard.is_empty() => {
+            let files: Vec<DataFile> = all.files_in(partition).cloned().collect();
+            let rows =
+                rows_of(model, all, &files, &Touched::Keys(unheard), Some(&Sought::of(taken_over.iter()))).await?;
+            concat_batches(&history.schema(), [&history, &rows]).map_err(of(&model.name))?
+        }
+        _ => history,
+    };
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
-    let (inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
+    let (mut inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
+    if let Some(members) = room.members(&model.name) {
+        inferred = members.not_taken_over(&inferred).map_err(of(&model.name))?;
+    }
     if !job.all_mentions {
         mentioned.push(inferred);
     }
@@ -301,7 +354,7 @@ fn surrogates(rows: &RecordBatch) -> &[i64] {
     rows.column(0).as_primitive::<Int64Type>().values()
 }
 
-/// Key columns of the stored inferred members, and of the stored versions.
+/// The stored inferred members as mentioned keys, and the key columns of the stored versions.
 fn stored_keys(model: &Model, rows: &RecordBatch) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>), arrow::error::ArrowError> {
     let keys = named(rows, model)?;
     let [.., inferred] = DIMENSION_TAIL;
@@ -309,7 +362,12 @@ fn stored_keys(model: &Model, rows: &RecordBatch) -> Result<(Vec<ArrayRef>, Vec<
         return Ok((Vec::new(), keys));
     };
     let (yes, no): (Vec<u32>, Vec<u32>) = (0u32..).take(rows.num_rows()).partition(|row| flags.value(*row as usize));
-    Ok((pick(&keys, yes)?, pick(&keys, no)?))
+    let mentioned = match durable_key(model) {
+        // Behind it stands the business key, as in what facts mention.
+        Some(_) => rows.columns()[1..=1 + business_key(model).len()].to_vec(),
+        None => keys.clone(),
+    };
+    Ok((pick(&mentioned, yes)?, pick(&keys, no)?))
 }
 
 /// Hashes of keys that had versions and are to have no row.
@@ -323,8 +381,8 @@ fn vanished(
 }
 
 /// Hashes of keys for which a fact could find another version than before: stored ones, and new ones where a fact
-/// may wait for them.
-fn moved(model: &Model, plan: &Plan, awaited: bool) -> Result<Vec<u64>, arrow::error::ArrowError> {
+/// may wait for them, or points to another member as long as they are not there.
+fn moved(model: &Model, plan: &Plan, awaited: impl Fn(u64) -> bool) -> Result<Vec<u64>, arrow::error::ArrowError> {
     if plan.difference.is_empty() {
         return Ok(Vec::new());
     }
@@ -336,12 +394,12 @@ fn moved(model: &Model, plan: &Plan, awaited: bool) -> Result<Vec<u64>, arrow::e
     };
     let (before, after) = (lines(&plan.stored.rows)?, lines(&plan.wanted)?);
     let mut moved: BTreeSet<u64> = BTreeSet::new();
-    for batch in [Some(&plan.stored.rows), awaited.then_some(&plan.wanted)].into_iter().flatten() {
+    for (batch, is_new) in [(&plan.stored.rows, false), (&plan.wanted, true)] {
         let keys = named(batch, model)?;
         let rows = encoded(&keys)?;
         for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
             let key = rows.row(row).data();
-            if before.get(key) != after.get(key) {
+            if (!is_new || awaited(hash)) && before.get(key) != after.get(key) {
                 moved.insert(hash);
             }
         }
@@ -385,10 +443,10 @@ struct Missing<'a> {
 }
 
 impl<'a> Missing<'a> {
-    fn new(columns: &'a [ArrayRef]) -> Result<Self, arrow::error::ArrowError> {
+    fn new(columns: &'a [ArrayRef], known_by: usize) -> Result<Self, arrow::error::ArrowError> {
         let mut left = BTreeMap::new();
         if !columns.is_empty() {
-            let rows = encoded(columns)?;
+            let rows = encoded(&columns[..known_by])?;
             left.extend((0u32..).zip(rows.iter()).map(|(row, key)| (Box::from(key.data()), row)));
         }
         Ok(Self { columns, left })

@@ -21,7 +21,8 @@ use crate::facts::{FactSpec, Wanted, pointer_columns, pointer_keys, spec, wanted
 use crate::history::rebucket;
 use crate::index::{Indexes, Loaded};
 use crate::invariant::Broken;
-use crate::key::{bucket, complete, key_hashes};
+use crate::key::{bucket, key_hashes};
+use crate::key_changes;
 use crate::moved;
 use crate::past;
 use crate::report::TableReport;
@@ -42,7 +43,7 @@ pub(crate) async fn build(
         rebucket(room, model, &mut table).await?;
     }
     let input = of_curated(history.name());
-    let moved = moved_members(&spec, &table, indexes).await?;
+    let moved = moved_members(room, &spec, &table, indexes).await?;
     let after = table.position(&input).filter(|_| !stale && moved.is_some());
     let mut touched = touched(model, history, after, room.buckets).await?;
     let moved = moved.unwrap_or_default();
@@ -71,6 +72,7 @@ pub(crate) async fn build(
     for pointer in spec.dimensions {
         if let Some(index) = indexes.get(&pointer.dimension) {
             positions.push((of_curated(pointer.dimension.as_str()), index.table().version()));
+            positions.extend(index.key_changes());
         }
     }
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
@@ -81,6 +83,7 @@ pub(crate) async fn build(
 /// For each pointer, the business keys (by hash) whose versions changed since this table was built; none where a
 /// dimension was made anew since.
 async fn moved_members(
+    room: &Room,
     spec: &FactSpec<'_>,
     table: &Table,
     indexes: &Indexes,
@@ -91,7 +94,13 @@ async fn moved_members(
         let Some(index) = indexes.get(&pointer.dimension) else { continue };
         let Some(after) = table.position(&of_curated(pointer.dimension.as_str())) else { continue };
         if !read.contains_key(&pointer.dimension) {
-            let Some(moved) = moved_since(index.table(), after).await? else { return Ok(None) };
+            let Some(mut moved) = moved_since(index.table(), after).await? else { return Ok(None) };
+            // Whom a key belongs to may be another, though no version is.
+            if let (Some(members), Some((position, _))) = (room.members(&pointer.dimension), index.key_changes()) {
+                let known = table.position(&position).unwrap_or(-1);
+                let new = key_changes::since(room, index.model(), index.table(), known).await?;
+                moved.extend(members.touched_by(&new));
+            }
             read.insert(&pointer.dimension, moved);
         }
         all.push((i, read[&pointer.dimension].clone()));
@@ -124,11 +133,13 @@ async fn touch_pointing(
             let positions = pointer.on.iter().map(|name| batch.schema().index_of(name.as_str()));
             let positions = positions.collect::<Result<Vec<_>, _>>().map_err(arrow)?;
             let pointed = pointer_keys(batch.columns(), &positions, &index.types).map_err(arrow)?;
-            for (key, pointed) in keys.iter().zip(key_hashes(&pointed)) {
-                if hashes.contains(&pointed) {
-                    let in_bucket = touched.entry(bucket(*key, room.buckets)).or_insert_with(Touched::none);
-                    in_bucket.add([*key]);
-                }
+            let pointed: Vec<(usize, u64)> = match room.members(&pointer.dimension) {
+                Some(members) => members.hashes(&pointed),
+                None => key_hashes(&pointed).into_iter().enumerate().collect(),
+            };
+            for (row, _) in pointed.into_iter().filter(|(_, hash)| hashes.contains(hash)) {
+                let in_bucket = touched.entry(bucket(keys[row], room.buckets)).or_insert_with(Touched::none);
+                in_bucket.add([keys[row]]);
             }
         }
     }
@@ -222,23 +233,19 @@ async fn load(
     let mut types = Vec::new();
     let spec = spec(model).map_err(of(&model.name))?;
     for pointer in spec.iter().flat_map(|spec| spec.dimensions) {
-        let mut loaded = BTreeMap::new();
         let Some(index) = indexes.get(&pointer.dimension) else {
-            pointers.push(loaded);
+            pointers.push(BTreeMap::new());
             types.push(Vec::new());
             continue;
         };
         let positions = pointer_columns(model, pointer).map_err(of(&model.name))?;
         let keys = pointer_keys(history.columns(), &positions, &index.types).map_err(of(&model.name))?;
-        let hashes = key_hashes(&keys).into_iter().enumerate().filter(|(row, _)| complete(&keys, *row));
-        let needed: BTreeSet<u16> = hashes.map(|(_, hash)| bucket(hash, room.buckets)).collect();
-        for bucket in needed {
-            loaded.insert(bucket, index.bucket(bucket).await?);
-        }
-        pointers.push(loaded);
+        pointers.push(index.of_keys(&keys, room.members(&pointer.dimension)).await?);
         types.push(index.types.clone());
     }
-    Ok((Loaded { pointers, buckets: room.buckets }, types))
+    let members = spec.iter().flat_map(|spec| spec.dimensions);
+    let members = members.map(|pointer| room.members(&pointer.dimension).cloned()).collect();
+    Ok((Loaded { pointers, members, buckets: room.buckets }, types))
 }
 
 /// What of these rows must be written, by business key.

@@ -19,6 +19,7 @@ use crate::changes::{Changes, encoded};
 use crate::fact::fact;
 use crate::key::complete;
 use crate::layout::{OP, table_schema, timestamp};
+use crate::members::{Members, hash};
 use crate::scd::Timeline;
 use crate::unavailable::resolved;
 
@@ -29,6 +30,26 @@ pub type Timelines = HashMap<Box<[u8]>, Timeline>;
 pub trait Lookup {
     /// The timeline of a key of the `dimension`-th pointer, by encoding and hash.
     fn timeline(&self, dimension: usize, key: &[u8], hash: u64) -> Option<&Timeline>;
+
+    /// Who the members of the `dimension`-th pointer are, where that has a durable key: timelines are known by it then.
+    fn members(&self, _dimension: usize) -> Option<&Members> {
+        None
+    }
+}
+
+/// The columns by which the dimension knows the members that these business keys point to.
+pub fn known_by(
+    keys: &[ArrayRef],
+    event_time: &TimestampMicrosecondArray,
+    members: Option<&Members>,
+    timeline: impl for<'a> Fn(&'a [u8], u64) -> bool,
+) -> Result<Vec<ArrayRef>, ArrowError> {
+    let Some(members) = members else { return Ok(keys.to_vec()) };
+    let is_there = |durable: i64| {
+        let column: [ArrayRef; 1] = [Arc::new(Int64Array::from(vec![durable]))];
+        encoded(&column).is_ok_and(|rows| timeline(rows.row(0).data(), hash(durable)))
+    };
+    Ok(vec![members.of_facts(keys, event_time, is_there)])
 }
 
 /// A business key without a member, which an inferred one should have been made for: the build must not go on.
@@ -178,6 +199,8 @@ fn point(
     lookup: &dyn Lookup,
     unresolved: &mut Vec<Unresolved>,
 ) -> Result<Int64Array, ArrowError> {
+    let is_there = |key: &[u8], hash: u64| lookup.timeline(dimension, key, hash).is_some();
+    let keys = &known_by(keys, event_time, lookup.members(dimension), is_there)?;
     let rows = encoded(keys)?;
     let hashes = crate::key::key_hashes(keys);
     let mut out = Vec::with_capacity(event_time.len());

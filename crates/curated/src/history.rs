@@ -20,9 +20,9 @@ use crate::bucket::{Cut, by_key, slices};
 use crate::error::{CuratedError, of};
 use crate::key::{bucket, complete, key_hashes};
 use crate::layout::{ORDER_KEY, SOURCE_TS};
-use crate::past;
-use crate::query;
+use crate::members::durable_key;
 use crate::room::{Room, blocking, named, of_staging};
+use crate::{key_changes, past, query};
 
 /// Bytes of rows held in memory before every bucket's are written, where memory allows.
 const HELD: u64 = 96 << 20;
@@ -30,6 +30,9 @@ const HELD: u64 = 96 << 20;
 const WRITES_AT_ONCE: usize = 4;
 /// Position under which a history keeps the time before which a restatement left its rows as they were.
 const KEPT_BEFORE: &str = "weir:curated:kept_before";
+/// Position of the version at which a history of members by durable keys was last read anew: a table that follows an
+/// older one is computed anew as a whole.
+const READ_ANEW: &str = "weir:curated:read_anew";
 /// Its value where every row is of today's definition.
 const NOTHING_KEPT: i64 = i64::MIN;
 
@@ -58,8 +61,18 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     if files.is_empty() {
         return Ok((history, taken));
     }
+    let members = key_changes::take_in(room, model, &staging).await?;
+    if let Some((members, _)) = &members {
+        let after = history.position(&key_changes::position(model)).unwrap_or(-1);
+        let new = key_changes::after(room, model, after).await?;
+        if key_changes::misplaces(model, members, &new, &history).await? {
+            tracing::warn!(model = %model.name, "a business key's change came behind changes of the new key: the history is read anew");
+            return restated(room, model, kept_before(&history)).await;
+        }
+    }
     let mut out = Spread::into(room, model, &history, Kind::History);
-    let mut running = query::run(&room.lake, model, sql, &staging, &files).await?;
+    let (members, log) = members.unzip();
+    let mut running = query::run(&room.lake, (model, sql), members, &staging, &files).await?;
     while let Some(batch) = running.next().await? {
         taken.read += batch.num_rows() as u64;
         taken.keyless += out.take(batch).await?;
@@ -70,7 +83,8 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
         tracing::warn!(model = %model.name, rows = taken.keyless, "rows without a complete business key left out");
     }
     let rewind = room.history_marks(model, &history);
-    let positions = vec![(position, staging.version())];
+    let mut positions = vec![(position, staging.version())];
+    positions.extend(log.map(|version| (key_changes::position(model), version)));
     let info = info(taken);
     history.commit(Commit { add, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("curated.history_committed");
@@ -86,25 +100,43 @@ fn info(taken: Taken) -> serde_json::Map<String, serde_json::Value> {
 /// only changes whose commit time at the source is not before it are read anew; the rows of earlier ones stay, so
 /// the columns must be the same.
 pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Result<Table, CuratedError> {
+    restated(room, model, from).await.map(|(history, _)| history)
+}
+
+async fn restated(room: &Room, model: &Model, from: Option<i64>) -> Result<(Table, Taken), CuratedError> {
     let mut history = room.history_to_restate(model).await?;
-    let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok(history) };
+    let mut taken = Taken::default();
+    let (Some(source), Some(sql)) = (&model.source, &model.sql) else { return Ok((history, taken)) };
+    let staging = room.lake.table(Zone::Staging, source.as_str()).await?;
+    let members = match &staging {
+        Some(staging) => key_changes::take_in(room, model, staging).await?,
+        None => None,
+    };
+    let (members, log) = members.unzip();
     let remove: Vec<DataFile> = history.files().cloned().collect();
     let mut out = Spread::into(room, model, &history, Kind::History);
     if let Some(from) = from {
         let mut kept = history.read(&remove, Some(&history.column_names()))?;
         while let Some(batch) = kept.next().await {
-            let batch = batch?;
-            out.take(only(&batch, |time| time < from).map_err(of(&model.name))?).await?;
+            let batch = only(&batch?, |time| time < from).map_err(of(&model.name))?;
+            let batch = match &members {
+                Some(members) => members.refilled(model, &batch).map_err(of(&model.name))?,
+                None => batch,
+            };
+            out.take(batch).await?;
         }
     }
-    let mut taken = Taken::default();
-    let mut positions = Vec::new();
-    if let Some(staging) = room.lake.table(Zone::Staging, source.as_str()).await? {
+    let mut positions: Vec<(String, i64)> =
+        log.into_iter().map(|version| (key_changes::position(model), version)).collect();
+    if durable_key(model).is_some() {
+        positions.push((READ_ANEW.to_owned(), history.version() + 1));
+    }
+    if let Some(staging) = staging {
         refuse_incomplete(source, &staging)?;
         let first = from.map(Hour::of_micros);
         let young = |file: &&DataFile| !matches!(file.partition, Partition::Hour(hour) if Some(hour) < first);
         let files: Vec<DataFile> = staging.files().filter(young).cloned().collect();
-        let mut running = query::run(&room.lake, model, sql, &staging, &files).await?;
+        let mut running = query::run(&room.lake, (model, sql), members.clone(), &staging, &files).await?;
         while let Some(batch) = running.next().await? {
             let batch = match from {
                 Some(from) => only(&batch, |time| time >= from).map_err(of(&model.name))?,
@@ -121,7 +153,12 @@ pub(crate) async fn restate(room: &Room, model: &Model, from: Option<i64>) -> Re
     let info = info(taken);
     history.commit(Commit { add, remove, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("restate.history_committed");
-    Ok(history)
+    Ok((history, taken))
+}
+
+/// When a history of members by durable keys was last read anew, as a position of a table that follows it.
+pub(crate) fn read_anew(history: &Table) -> Option<(String, i64)> {
+    history.position(READ_ANEW).map(|version| (READ_ANEW.to_owned(), version))
 }
 
 /// Whether staging holds rows that a history has not taken.

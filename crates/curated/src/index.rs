@@ -1,9 +1,9 @@
 //! Where facts look up versions: a dimension's timelines, read bucket by bucket when one is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use tokio::sync::OnceCell;
@@ -13,8 +13,10 @@ use weir_project::{Model, ModelKind};
 
 use crate::error::{CuratedError, of};
 use crate::facts::{Lookup, Timelines, timelines};
-use crate::key::bucket;
+use crate::key::{bucket, complete, key_hashes};
+use crate::key_changes;
 use crate::layout::DIMENSION_TAIL;
+use crate::members::Members;
 use crate::room::{Room, blocking};
 use crate::scd::Timeline;
 
@@ -43,6 +45,38 @@ impl Index {
     /// The dimension's version.
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The dimension as its table is kept.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The key changes that the dimension follows, as a position of a table that follows them too.
+    pub fn key_changes(&self) -> Option<(String, i64)> {
+        let name = key_changes::position(&self.model);
+        self.table.position(&name).map(|version| (name, version))
+    }
+
+    /// The timelines in the buckets that facts with these business keys may point into.
+    pub async fn of_keys(
+        &self,
+        keys: &[ArrayRef],
+        members: Option<&Arc<Members>>,
+    ) -> Result<BTreeMap<u16, Arc<Timelines>>, CuratedError> {
+        let buckets = self.buckets.len() as u16;
+        let hashes: Vec<u64> = match members {
+            Some(members) => members.hashes(keys).into_iter().map(|(_, hash)| hash).collect(),
+            None => {
+                let hashes = key_hashes(keys).into_iter().enumerate().filter(|(row, _)| complete(keys, *row));
+                hashes.map(|(_, hash)| hash).collect()
+            }
+        };
+        let mut loaded = BTreeMap::new();
+        for at in hashes.into_iter().map(|hash| bucket(hash, buckets)).collect::<BTreeSet<u16>>() {
+            loaded.insert(at, self.bucket(at).await?);
+        }
+        Ok(loaded)
     }
 
     /// One bucket's timelines.
@@ -74,11 +108,17 @@ fn of_rows(rows: &RecordBatch) -> Result<Timelines, arrow::error::ArrowError> {
 /// The buckets that one job needs, for each pointer of a fact.
 pub(crate) struct Loaded {
     pub pointers: Vec<BTreeMap<u16, Arc<Timelines>>>,
+    /// Of the dimensions with a durable key.
+    pub members: Vec<Option<Arc<Members>>>,
     pub buckets: u16,
 }
 
 impl Lookup for Loaded {
     fn timeline(&self, dimension: usize, key: &[u8], hash: u64) -> Option<&Timeline> {
         self.pointers[dimension].get(&bucket(hash, self.buckets))?.get(key)
+    }
+
+    fn members(&self, dimension: usize) -> Option<&Members> {
+        self.members[dimension].as_deref()
     }
 }

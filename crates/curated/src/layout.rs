@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use weir_core::name::ModelName;
 pub use weir_lake::{arrow_type, timestamp};
-use weir_project::{Deletes, Model, ModelKind, Scd};
+use weir_project::{Deletes, Model, ModelColumn, ModelKind, Scd};
 
 /// Operation of a history row; a row that the model's WHERE leaves out is a delete.
 pub const OP: &str = "_op";
@@ -51,6 +51,11 @@ pub fn moved_name(model: &ModelName) -> String {
     format!("{model}_moved")
 }
 
+/// The name of the log of a dimension's key changes.
+pub fn key_changes_name(model: &ModelName) -> String {
+    format!("{model}_key_changes")
+}
+
 /// A model's change history: its output columns, then what orders the changes.
 pub fn history_schema(model: &Model) -> SchemaRef {
     let mut fields: Vec<Field> = model_fields(model).collect();
@@ -66,16 +71,22 @@ pub fn dimension_columns(model: &Model) -> Vec<usize> {
     key.iter().copied().chain(rest).collect()
 }
 
-/// Positions of the columns whose change opens a version.
+/// Positions of the columns whose change opens a version: where a durable key says what a member is, also the business
+/// key's.
 pub fn tracked_columns(model: &Model) -> Vec<usize> {
-    (0..model.columns.len()).filter(|i| model.columns[*i].scd == Scd::Type2).collect()
+    let is_tracked = |column: &ModelColumn| match column.scd {
+        Scd::Type2 => true,
+        Scd::Key => !model.key.contains(&column.name),
+        Scd::Type1 | Scd::Type1Current | Scd::None => false,
+    };
+    (0..model.columns.len()).filter(|i| is_tracked(&model.columns[*i])).collect()
 }
 
-/// The columns of a model's curated table, in table order, without the partition column.
+/// The columns of a model's curated table, as it is kept, in table order, without the partition column.
 pub fn table_schema(model: &Model) -> SchemaRef {
     let mut fields = Vec::new();
     match &model.kind {
-        ModelKind::Dimension { surrogate_key, deletes } => {
+        ModelKind::Dimension { surrogate_key, deletes, .. } => {
             fields.push(field(surrogate_key, DataType::Int64));
             let columns: Vec<Field> = model_fields(model).collect();
             fields.extend(dimension_columns(model).into_iter().map(|i| columns[i].clone()));

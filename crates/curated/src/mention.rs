@@ -21,7 +21,7 @@ use crate::key::{bucket, key_hashes};
 use crate::layout::OP;
 use crate::room::{Room, of_curated};
 
-/// Distinct business keys of one dimension.
+/// Distinct business keys of one dimension, each behind its durable key, where there is one.
 #[derive(Default)]
 pub(crate) struct Keys {
     seen: HashSet<Box<[u8]>>,
@@ -48,11 +48,11 @@ impl Keys {
         Ok(())
     }
 
-    /// All keys in columns, by bucket.
-    pub fn by_bucket(self, buckets: u16) -> Result<BTreeMap<u16, Vec<ArrayRef>>, ArrowError> {
+    /// All keys in columns, by the bucket of the first columns, so many as the dimension is known by.
+    pub fn by_bucket(self, known_by: usize, buckets: u16) -> Result<BTreeMap<u16, Vec<ArrayRef>>, ArrowError> {
         let all = together(&self.parts)?;
         let mut rows: BTreeMap<u16, Vec<u32>> = BTreeMap::new();
-        for (row, hash) in (0u32..).zip(key_hashes(&all)) {
+        for (row, hash) in (0u32..).zip(key_hashes(&all[..known_by.min(all.len())])) {
             rows.entry(bucket(hash, buckets)).or_default().push(row);
         }
         rows.into_iter().map(|(bucket, rows)| Ok((bucket, pick(&all, rows)?))).collect()
@@ -139,6 +139,7 @@ async fn add(
             for pointer in spec.dimensions.iter().filter(|pointer| pointer.late_parent == LateParent::Infer) {
                 let types = room.key_types(&pointer.dimension);
                 let keys = mentioned(model, pointer, &batch, &types).map_err(of(&model.name))?;
+                let keys = room.mentioned(&pointer.dimension, keys).map_err(of(&model.name))?;
                 let known = mentions.keys.entry(pointer.dimension.clone()).or_default();
                 known.add(&keys).map_err(of(&model.name))?;
             }
@@ -167,7 +168,9 @@ pub(crate) async fn ever_mentioned(
                 let read = history.read_all(std::slice::from_ref(file), Some(&pointer_columns(pointer))).await?;
                 for batch in read {
                     let keys = mentioned(model, pointer, &batch, &types).map_err(of(&model.name))?;
-                    let rows = (0u32..).zip(key_hashes(&keys)).filter(|(_, hash)| hashes.contains(hash));
+                    let keys = room.mentioned(&dimension.name, keys).map_err(of(&model.name))?;
+                    let known_by = key_hashes(&keys[..dimension.key.len().min(keys.len())]);
+                    let rows = (0u32..).zip(known_by).filter(|(_, hash)| hashes.contains(hash));
                     let keys = pick(&keys, rows.map(|(row, _)| row).collect()).map_err(of(&model.name))?;
                     found.add(&keys).map_err(of(&model.name))?;
                 }

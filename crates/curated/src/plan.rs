@@ -13,6 +13,7 @@ use crate::column_changes::ColumnChanges;
 use crate::error::CuratedError;
 use crate::key::{bucket, key_hashes};
 use crate::layout::{history_name, history_schema, table_schema};
+use crate::members::{business_key, durable_key, hash, own};
 use crate::query::plain_columns;
 use crate::room::{Room, of_curated, of_staging};
 
@@ -246,11 +247,12 @@ impl Look<'_> {
         self.touch(&staging, &files).await
     }
 
-    /// The buckets of the keys in new staging rows. The model's key is its table's, so no query need run.
+    /// The buckets of the keys in new staging rows. The model's key is its table's, so no query need run. Of members by
+    /// durable keys those of the keys' own names: key changes are yet to be read.
     async fn touch(&mut self, staging: &Table, files: &[DataFile]) -> Result<(), CuratedError> {
         let plain = self.model.sql.as_ref().map(|sql| plain_columns(&sql.text)).unwrap_or_default();
         let key: Option<Vec<&str>> =
-            self.model.key.iter().map(|name| plain.get(name.as_str()).map(String::as_str)).collect();
+            business_key(self.model).iter().map(|key| plain.get(key.name.as_str()).map(String::as_str)).collect();
         let Some(key) = key else {
             self.touched.extend(0..self.room.buckets);
             return Ok(());
@@ -260,8 +262,11 @@ impl Look<'_> {
                 break;
             }
             for batch in staging.read_all(std::slice::from_ref(file), Some(&key)).await? {
-                self.touched
-                    .extend(key_hashes(batch.columns()).into_iter().map(|hash| bucket(hash, self.room.buckets)));
+                let hashes = match durable_key(self.model) {
+                    Some(_) => own(&self.model.name, batch.columns()).into_iter().flatten().map(hash).collect(),
+                    None => key_hashes(batch.columns()),
+                };
+                self.touched.extend(hashes.into_iter().map(|hash| bucket(hash, self.room.buckets)));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
@@ -27,6 +27,7 @@ use weir_project::{Model, Needs, SqlFile};
 
 use crate::error::{CuratedError, Misfit};
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, UNAVAILABLE, history_schema};
+use crate::members::{Members, durable_key};
 use crate::unavailable;
 
 /// Columns that the query engine gives, in the form of a model's history.
@@ -34,14 +35,15 @@ pub(crate) struct Running<'a> {
     model: &'a Model,
     sql: &'a SqlFile,
     schema: SchemaRef,
+    members: Option<Arc<Members>>,
     stream: SendableRecordBatchStream,
 }
 
-/// Starts a model's query over these files of its staging table.
+/// Starts a model's query over these files of its staging table; `members` gives a durable key.
 pub(crate) async fn run<'a>(
     lake: &Lake,
-    model: &'a Model,
-    sql: &'a SqlFile,
+    (model, sql): (&'a Model, &'a SqlFile),
+    members: Option<Arc<Members>>,
     staging: &Table,
     files: &[DataFile],
 ) -> Result<Running<'a>, CuratedError> {
@@ -76,7 +78,7 @@ pub(crate) async fn run<'a>(
     let context = session(lake, staging, narrow, rows).map_err(failed)?;
     let frame = context.sql(&text).await.map_err(failed)?;
     let stream = frame.execute_stream().await.map_err(failed)?;
-    Ok(Running { model, sql, schema: history_schema(model), stream })
+    Ok(Running { model, sql, schema: history_schema(model), members, stream })
 }
 
 pub(crate) fn failed(model: &Model, sql: &SqlFile, source: DataFusionError) -> CuratedError {
@@ -119,10 +121,21 @@ impl Running<'_> {
     /// The rows with the declared columns and types; a value that does not fit is an error, never a null.
     fn declared(&self, batch: &RecordBatch) -> Result<RecordBatch, CuratedError> {
         let mut columns = Vec::with_capacity(self.schema.fields().len());
+        let durable = durable_key(self.model);
         for field in self.schema.fields() {
-            columns.push(fit(self.model, field.name(), batch.column_by_name(field.name()), field.data_type())?);
+            columns.push(match durable {
+                Some(durable) if durable.as_str() == field.name() => {
+                    new_null_array(field.data_type(), batch.num_rows())
+                }
+                _ => fit(self.model, field.name(), batch.column_by_name(field.name()), field.data_type())?,
+            });
         }
-        RecordBatch::try_new(self.schema.clone(), columns).map_err(crate::error::of(&self.model.name))
+        let arrow = crate::error::of(&self.model.name);
+        let rows = RecordBatch::try_new(self.schema.clone(), columns).map_err(arrow)?;
+        match &self.members {
+            Some(members) => members.refilled(self.model, &rows).map_err(arrow),
+            None => Ok(rows),
+        }
     }
 }
 

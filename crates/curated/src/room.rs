@@ -20,7 +20,9 @@ use crate::aggregate::AggregateSpec;
 use crate::bucket::Cut;
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
+use crate::key_changes;
 use crate::layout::{arrow_type, history_name, history_schema, state_name, table_schema};
+use crate::members::{Members, business_key, durable_key, kept};
 use crate::query::plain_columns;
 
 /// Position under which a table keeps the hash of the model that it was built with.
@@ -45,6 +47,7 @@ pub(crate) fn of_curated(table: &str) -> String {
 /// One build's surroundings.
 #[derive(Clone)]
 pub(crate) struct Room {
+    /// As their tables are kept ([`kept`]).
     pub models: Arc<[Model]>,
     sources: Arc<[weir_project::Table]>,
     pub lake: Lake,
@@ -53,6 +56,8 @@ pub(crate) struct Room {
     /// The models that take in new staging rows; none: all of them.
     selection: Option<Arc<Selection>>,
     restated: Arc<BTreeSet<ModelName>>,
+    /// Of the dimensions with a durable key.
+    members: Arc<BTreeMap<ModelName, Arc<Members>>>,
 }
 
 /// Files of a bucket that are fetched ahead of the work on them, where memory allows.
@@ -66,13 +71,14 @@ impl Room {
     /// From the parts of a project that matter here.
     pub fn of(models: &[Model], sources: &[weir_project::Table], buckets: u16, lake: &Lake) -> Self {
         Self {
-            models: models.into(),
+            models: models.iter().map(kept).collect(),
             sources: sources.into(),
             lake: lake.clone(),
             buckets: buckets.max(1),
             cut: Cut::within(lake.memory()),
             selection: None,
             restated: Arc::default(),
+            members: Arc::default(),
         }
     }
 
@@ -106,6 +112,31 @@ impl Room {
     /// Whether a model is made anew as a whole.
     pub fn restates(&self, model: &Model) -> bool {
         self.restated.contains(&model.name)
+    }
+
+    /// With who the members are, by the key changes that these histories follow.
+    pub async fn with_members(&self, histories: &BTreeMap<ModelName, Table>) -> Result<Self, CuratedError> {
+        let mut all = BTreeMap::new();
+        for model in self.models.iter() {
+            let Some(history) = histories.get(&model.name) else { continue };
+            let members = key_changes::members(self, model, history).await?;
+            all.extend(members.map(|members| (model.name.clone(), members)));
+        }
+        Ok(Self { members: Arc::new(all), ..self.clone() })
+    }
+
+    /// Who the members of a dimension with a durable key are.
+    pub fn members(&self, dimension: &ModelName) -> Option<&Arc<Members>> {
+        self.members.get(dimension)
+    }
+
+    /// Complete business keys of a dimension as its own rows would hold them: behind the durable key that an inferred
+    /// member has, where there is one.
+    pub fn mentioned(&self, dimension: &ModelName, keys: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, ArrowError> {
+        match self.members(dimension) {
+            Some(members) => members.mentioned(&keys),
+            None => Ok(keys),
+        }
     }
 
     /// The same over another lake.
@@ -220,7 +251,10 @@ impl Room {
         let key = model.key.iter().map(ToString::to_string);
         text.extend(columns.chain(key).chain([sql.to_owned()]).map(|part| part + ";"));
         let written = match &model.kind {
-            ModelKind::Dimension { surrogate_key, deletes } => write!(text, "{surrogate_key} {deletes:?}"),
+            ModelKind::Dimension { surrogate_key, deletes, durable_key } => {
+                let durable = durable_key.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+                write!(text, "{surrogate_key} {deletes:?}{durable}")
+            }
             ModelKind::Fact { event_time, dimensions, date_keys, milestones } => {
                 write!(text, "{event_time:?} {dimensions:?} {date_keys:?} {milestones:?}")
             }
@@ -263,7 +297,7 @@ impl Room {
     /// The types of a dimension's business key.
     pub fn key_types(&self, dimension: &ModelName) -> Vec<DataType> {
         let Some(model) = self.model(dimension) else { return Vec::new() };
-        model.key_indexes().into_iter().map(|i| arrow_type(model.columns[i].kind)).collect()
+        business_key(model).into_iter().map(|column| arrow_type(column.kind)).collect()
     }
 
     /// See [`hides`].
@@ -294,7 +328,8 @@ impl Room {
 /// Whether values of a column may be personal data: of any of the model's own that is not a plain, untagged
 /// column of its source. Columns that Weir adds never are; a model without a source has no person in it.
 pub fn hides(sources: &[weir_project::Table], model: &Model, column: &str) -> bool {
-    if model.source.is_none() || model.column(column).is_none() {
+    let added = durable_key(model).is_some_and(|durable| durable.as_str() == column);
+    if model.source.is_none() || model.column(column).is_none() || added {
         return false;
     }
     let source = model.source.as_ref().and_then(|name| sources.iter().find(|table| table.name == *name));
@@ -481,7 +516,7 @@ pub(crate) fn fetched(table: &Table, files: Vec<DataFile>) -> BoxStream<'_, Resu
     futures::stream::iter(files).map(fetch).buffered(ahead).boxed()
 }
 
-/// A batch's business key columns, in key order.
+/// A batch's business key columns, in key order; of a dimension with a durable key that one.
 pub(crate) fn named(batch: &RecordBatch, model: &Model) -> Result<Vec<ArrayRef>, ArrowError> {
     let column = |name: &weir_core::name::Identifier| {
         let found = batch.column_by_name(name.as_str()).cloned();

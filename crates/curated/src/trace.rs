@@ -1,10 +1,14 @@
 //! What a trace needs to know of one key: its changes as a model sees them, the rows that came of them, and
-//! which change made which version. Reads one bucket per table.
+//! which change made which version. Reads one bucket per table. In a dimension with a durable key these are the changes
+//! and rows of every member whose key it ever was, under all the keys that the member had.
+
+use std::collections::BTreeSet;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
-use weir_core::value::{Row, Value};
+use weir_core::key_hash::key_hash;
+use weir_core::value::Row;
 use weir_core::zone::Zone;
 use weir_lake::{DataFile, Lake, Partition, Sought, Table};
 use weir_project::{Model, Project};
@@ -13,8 +17,10 @@ use crate::changes::{Changes, columns};
 use crate::dimension::deletes;
 use crate::error::{CuratedError, of};
 use crate::facts::spec;
-use crate::key::{bucket, key_hashes, row_at};
+use crate::key::{bucket, row_at};
+use crate::key_changes;
 use crate::layout::history_name;
+use crate::members::{durable_key, kept};
 use crate::room::{KeySet, Room, Touched, named, of_staging, rows_of};
 use crate::scd::{Version, effective_times, version_key, versions};
 use crate::unavailable::resolved;
@@ -65,20 +71,32 @@ async fn rows(
     key: &[ArrayRef],
 ) -> Result<Option<Found>, CuratedError> {
     let Some(table) = lake.table(Zone::Curated, name).await? else { return Ok(None) };
-    let room = Room::new(project, lake);
-    let hash = key_hashes(key)[0];
-    let partition = Partition::Bucket(bucket(hash, room.buckets));
-    let files: Vec<DataFile> = table.files_in(partition).cloned().collect();
-    let found =
-        rows_of(model, &table, &files, &Touched::Keys(KeySet::from_iter([hash])), Some(&Sought::of(&key[..1]))).await?;
+    let (room, model) = (Room::new(project, lake), &kept(model));
+    let known_by: Vec<Row> = match durable_key(model) {
+        None => vec![row_at(key, 0)],
+        // All whose key it ever was.
+        Some(_) => match lake.table(Zone::Curated, &history_name(&model.name)).await? {
+            Some(history) => {
+                let members = key_changes::members(&room, model, &history).await?;
+                members.map_or_else(Vec::new, |members| members.rows_of(&row_at(key, 0)))
+            }
+            None => return Ok(None),
+        },
+    };
+    let hashes: KeySet = known_by.iter().map(|key| key_hash(key)).collect();
+    let buckets: BTreeSet<u16> = hashes.iter().map(|hash| bucket(*hash, room.buckets)).collect();
+    let files: Vec<DataFile> =
+        buckets.iter().flat_map(|bucket| table.files_in(Partition::Bucket(*bucket))).cloned().collect();
+    let sought = if durable_key(model).is_some() { Sought::Any } else { Sought::of(&key[..1]) };
+    let found = rows_of(model, &table, &files, &Touched::Keys(hashes), Some(&sought)).await?;
     // Another key may have the same hash.
-    let rows = only(model, &found, &row_at(key, 0)).and_then(|rows| resolved(model, &rows)).map_err(of(&model.name))?;
+    let rows = only(model, &found, &known_by).and_then(|rows| resolved(model, &rows)).map_err(of(&model.name))?;
     Ok(Some(Found { rows, table, files: files.len() }))
 }
 
-fn only(model: &Model, rows: &RecordBatch, key: &[Value]) -> Result<RecordBatch, ArrowError> {
+fn only(model: &Model, rows: &RecordBatch, known_by: &[Row]) -> Result<RecordBatch, ArrowError> {
     let keys = named(rows, model)?;
-    let keep = (0..rows.num_rows()).map(|row| Some(row_at(&keys, row).as_slice() == key)).collect();
+    let keep = (0..rows.num_rows()).map(|row| Some(known_by.contains(&row_at(&keys, row)))).collect();
     filter_record_batch(rows, &keep)
 }
 
@@ -93,8 +111,9 @@ pub struct MadeVersion {
     pub closed_by: Option<u32>,
 }
 
-/// The versions that a dimension holds for the one key of these changes, oldest first.
+/// The versions that a dimension holds for the changes of a key, of each member by itself, oldest first.
 pub fn made_versions(model: &Model, history: &RecordBatch) -> Result<Vec<MadeVersion>, CuratedError> {
+    let model = &kept(model);
     let made = || -> Result<Vec<MadeVersion>, ArrowError> {
         let changes = Changes::new(model, history)?;
         let keys = columns(history, &model.key_indexes());

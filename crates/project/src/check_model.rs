@@ -182,6 +182,7 @@ impl<'t> ModelCheck<'_, 't> {
             ("key", !file.key.is_empty()),
             ("columns", !file.columns.is_empty()),
             ("surrogate_key", file.surrogate_key.is_some()),
+            ("durable_key", file.durable_key.is_some()),
             ("deletes", file.deletes.is_some()),
             ("event_time", file.event_time.is_some()),
             ("dimensions", file.dimensions.is_some()),
@@ -334,8 +335,11 @@ impl<'t> ModelCheck<'_, 't> {
             Some(DeletesWord::Mark) => Deletes::Mark,
             Some(DeletesWord::Ignore) => Deletes::Ignore,
         };
-        self.added_columns(&[("surrogate_key".into(), surrogate_key.clone())]);
-        Some(ModelKind::Dimension { surrogate_key, deletes })
+        let mut added = vec![("surrogate_key".to_owned(), surrogate_key.clone())];
+        let durable_key =
+            file.durable_key.as_ref().and_then(|name| self.added(name, "durable_key".to_owned(), &mut added));
+        self.added_columns(&added);
+        Some(ModelKind::Dimension { surrogate_key, durable_key, deletes })
     }
 
     /// Columns that Weir adds must not meet the query's or each other.
@@ -366,7 +370,11 @@ impl<'t> ModelCheck<'_, 't> {
 
     fn fact(&mut self, columns: &[ModelColumn]) -> ModelKind {
         let file = &self.yaml.value;
-        for (key, there) in [("surrogate_key", file.surrogate_key.is_some()), ("deletes", file.deletes.is_some())] {
+        for (key, there) in [
+            ("surrogate_key", file.surrogate_key.is_some()),
+            ("durable_key", file.durable_key.is_some()),
+            ("deletes", file.deletes.is_some()),
+        ] {
             if there {
                 self.useless(key, "only dimensions have it");
             }

@@ -293,6 +293,9 @@ pub struct ModelFile {
     pub columns: Vec<ModelColumnFile>,
     /// Dimensions only: the BIGINT column that facts point to, e.g. `customer_key`.
     pub surrogate_key: Option<String>,
+    /// Dimensions only: a BIGINT column, e.g. `customer_durable_key`, that a member keeps when its business key changes.
+    /// Its history then goes on under the new key. Left out: another key is another member.
+    pub durable_key: Option<String>,
     /// Dimensions only: what a delete at the source does. `close` when left out.
     pub deletes: Option<DeletesWord>,
     /// Facts only: the output column that says when it happened. Left out: the commit time of the insert.

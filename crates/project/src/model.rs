@@ -65,6 +65,9 @@ pub enum ModelKind {
     Dimension {
         /// The BIGINT column that facts point to.
         surrogate_key: Identifier,
+        /// The BIGINT column that a member keeps when its business key changes: its history then goes on under the
+        /// new key. None: another key is another member.
+        durable_key: Option<Identifier>,
         /// What a delete at the source does.
         deletes: Deletes,
     },
@@ -196,7 +199,7 @@ impl Model {
 
     /// The curated table's columns in order, those that Weir adds included: what a change set and the
     /// warehouse hold. Never NULL are surrogate keys, a fact's business key, an aggregate's groups, the interval
-    /// and the flags; a dimension's business key is NULL in its unknown member.
+    /// and the flags; a dimension's business key and durable key are NULL in its unknown member.
     pub fn table_columns(&self) -> Vec<Column> {
         let fixed = |name: &str, kind: ColumnType, nullable: bool| Column {
             name: name.parse().expect("a fixed name is an identifier"),
@@ -207,8 +210,9 @@ impl Model {
         let keyed = |column: Column| Column { nullable: !self.key.contains(&column.name), ..column };
         let own = || self.columns.iter().map(|column| given(&column.name, column.kind, true));
         match &self.kind {
-            ModelKind::Dimension { surrogate_key, deletes } => {
+            ModelKind::Dimension { surrogate_key, durable_key, deletes } => {
                 let mut out = vec![given(surrogate_key, ColumnType::BigInt, false)];
+                out.extend(durable_key.iter().map(|name| given(name, ColumnType::BigInt, true)));
                 let (keys, rest): (Vec<_>, Vec<_>) = own().partition(|column| self.key.contains(&column.name));
                 out.extend(self.key.iter().filter_map(|name| keys.iter().find(|column| column.name == *name).cloned()));
                 out.extend(rest);

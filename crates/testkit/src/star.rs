@@ -16,6 +16,10 @@ use weir_project::{
     DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model, ModelColumn, ModelKind, Scd,
 };
 
+mod members;
+
+use members::{Turns, is_durable, is_taken_over, key_of, of_change, of_fact, own, turns};
+
 /// 9999-12-31T00:00:00 UTC.
 const OPEN: i64 = 253_402_214_400_000_000;
 /// 0001-01-01T00:00:00 UTC.
@@ -140,19 +144,20 @@ fn measure(measures: &[MeasureColumn], column: &ModelColumn) -> Option<Measure> 
 
 /// What a model makes of its source's changes.
 fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> History {
-    let History { mut keys, mut deliveries } = History::default();
+    let History { mut keys, mut deliveries, .. } = History::default();
+    let turns = if is_durable(model) { turns(model, changes, project) } else { Turns::new() };
     for change in &with_truncations(changes) {
         let projected = project(model, change);
         // A row that the model leaves out is a row that the model does not have any more.
         let op = if projected.is_some() { change.op } else { Op::Delete };
         let Some(row) = projected.or_else(|| key_only(model, change, project)) else { continue };
-        let key: Row = model.key_indexes().into_iter().map(|i| row[i].clone()).collect();
+        let key = key_of(model, &row);
         if key.iter().any(Value::is_null) {
             continue;
         }
         let event = Event { op, order_key: change.order_key.clone(), source_ts: change.source_ts, row, at: 0 };
         deliveries.push(event.clone());
-        let events = keys.entry(key).or_default();
+        let events = keys.entry(of_change(model, &turns, &key, &change.order_key)).or_default();
         match events.iter_mut().find(|known| known.op == event.op && known.order_key == event.order_key) {
             Some(known) => {
                 if (event.source_ts, &event.row) < (known.source_ts, &known.row) {
@@ -170,7 +175,7 @@ fn history(model: &Model, changes: &[Change], project: Projection<'_>) -> Histor
             event.at = latest;
         }
     }
-    History { keys, deliveries }
+    History { keys, deliveries, turns }
 }
 
 /// Each truncation as deletes at its place, of every key that had a row before it.
@@ -205,10 +210,13 @@ fn key_only(model: &Model, change: &Change, project: Projection<'_>) -> Option<R
 /// What one model has seen.
 #[derive(Default)]
 struct History {
-    /// The events of every business key, repeats left out, in order, with the time at which they take effect.
+    /// The events of every business key or, where there is one, durable key, repeats left out, in order, with the time
+    /// at which they take effect.
     keys: BTreeMap<Row, Vec<Event>>,
     /// Every delivery, for what deliveries mention: also one that lost against another of its identity.
     deliveries: Vec<Event>,
+    /// Of a dimension with a durable key, whose members are the keys above.
+    turns: Turns,
 }
 
 type Histories<'a> = BTreeMap<&'a ModelName, History>;
@@ -221,7 +229,7 @@ struct Version {
 }
 
 fn dimension(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> {
-    let columns = model.columns.len();
+    let columns = model.columns.len() + usize::from(is_durable(model));
     let mut rows = vec![member(model, UNKNOWN, vec![Value::Null; columns], false)];
     let mut known = BTreeSet::new();
     for (key, events) in &histories[&model.name].keys {
@@ -231,10 +239,10 @@ fn dimension(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<
         }
         rows.extend(versions.into_iter().map(|version| version.row));
     }
-    for key in referenced(&model.name, models, histories) {
-        if !known.contains(&key) {
-            let surrogate = surrogate_key(&model.name, &key, 0);
-            let mut values = key;
+    for (own, key) in inferable(model, models, histories) {
+        if !known.contains(&own) {
+            let surrogate = surrogate_key(&model.name, &own, 0);
+            let mut values = if is_durable(model) { [own, key].concat() } else { own };
             values.resize(columns, Value::Null);
             rows.push(member(model, surrogate, values, true));
         }
@@ -276,6 +284,13 @@ fn referenced(dimension: &ModelName, models: &[Model], histories: &Histories<'_>
     keys
 }
 
+/// The members that are inferred where they have no version, with the key that is mentioned.
+fn inferable(model: &Model, models: &[Model], histories: &Histories<'_>) -> BTreeMap<Row, Row> {
+    let turns = &histories[&model.name].turns;
+    let keys = referenced(&model.name, models, histories).into_iter().filter(|key| !is_taken_over(turns, key));
+    keys.map(|key| (own(model, &key), key)).collect()
+}
+
 fn pick(fact: &Model, pointer: &DimensionRef, row: &Row) -> Row {
     pointer.on.iter().map(|name| value(fact, name.as_str(), row)).collect()
 }
@@ -307,8 +322,9 @@ fn versions(model: &Model, key: &Row, events: &[Event]) -> Vec<Version> {
         Deletes::Mark => states(at).filter(|event| event.op != Op::Delete).last(),
         Deletes::Close | Deletes::Ignore => newest_at(at).filter(|event| event.op != Op::Delete),
     };
+    let is_tracked = |scd: Scd| scd == Scd::Type2 || (is_durable(model) && scd == Scd::Key);
     let tracked = |event: &Event| -> Row {
-        model.columns.iter().zip(&event.row).filter(|(c, _)| c.scd == Scd::Type2).map(|(_, v)| v.clone()).collect()
+        model.columns.iter().zip(&event.row).filter(|(c, _)| is_tracked(c.scd)).map(|(_, v)| v.clone()).collect()
     };
     let newest = events.iter().rfind(|event| event.op != Op::Delete);
 
@@ -331,6 +347,9 @@ fn versions(model: &Model, key: &Row, events: &[Event]) -> Vec<Version> {
         };
         let mut row = vec![Value::Int(surrogate)];
         row.extend(key.iter().cloned());
+        if is_durable(model) {
+            row.extend(key_of(model, &opened.row));
+        }
         for (i, column) in model.columns.iter().enumerate() {
             if model.key.contains(&column.name) {
                 continue;
@@ -366,6 +385,12 @@ fn fact(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> 
         })
         .collect();
 
+    let of_pointer = |pointer: &DimensionRef| {
+        let dimension = models.iter().find(|m| m.name == pointer.dimension).expect("a model of the project");
+        inferable(dimension, models, histories)
+    };
+    let inferred: Vec<BTreeMap<Row, Row>> = dimensions.iter().map(of_pointer).collect();
+
     let mut rows = Vec::new();
     for events in histories[&model.name].keys.values() {
         let newest = events.last().expect("a key has an event");
@@ -377,19 +402,22 @@ fn fact(model: &Model, models: &[Model], histories: &Histories<'_>) -> Vec<Row> 
         let event_time = declared.flatten().unwrap_or(living[0].at);
 
         let mut row = newest.row.clone();
-        for (pointer, timelines) in dimensions.iter().zip(&timelines) {
+        for ((pointer, timelines), inferred) in dimensions.iter().zip(&timelines).zip(&inferred) {
             let key = pick(model, pointer, &newest.row);
+            let dimension = models.iter().find(|m| m.name == pointer.dimension).expect("a model of the project");
             row.push(Value::Int(if key.iter().any(Value::is_null) {
                 UNKNOWN
             } else {
-                let versions = timelines.get(&key).map_or(&[][..], Vec::as_slice);
-                let valid = versions.iter().rfind(|(from, _)| *from <= event_time).or(versions.first());
-                let is_inferred = || referenced(&pointer.dimension, models, histories).contains(&key);
-                match valid {
-                    Some((_, surrogate)) => *surrogate,
-                    None if is_inferred() => surrogate_key(&pointer.dimension, &key, 0),
-                    None => UNKNOWN,
-                }
+                let members = of_fact(dimension, &histories[&pointer.dimension].turns, &key, event_time);
+                let found = members.iter().find_map(|member| {
+                    let versions = timelines.get(member).map_or(&[][..], Vec::as_slice);
+                    let valid = versions.iter().rfind(|(from, _)| *from <= event_time).or(versions.first());
+                    match valid {
+                        Some((_, surrogate)) => Some(*surrogate),
+                        None => inferred.contains_key(member).then(|| surrogate_key(&dimension.name, member, 0)),
+                    }
+                });
+                found.unwrap_or(UNKNOWN)
             }));
         }
         row.extend(date_keys.iter().map(|key| Value::Int(date_key(model, key, &newest.row).into())));
@@ -504,7 +532,11 @@ mod tests {
         let text = |t: &str| Value::Text(t.into());
         let customer = model(
             "dim_customer",
-            ModelKind::Dimension { surrogate_key: "customer_key".parse().expect("a name"), deletes: Deletes::Close },
+            ModelKind::Dimension {
+                surrogate_key: "customer_key".parse().expect("a name"),
+                durable_key: None,
+                deletes: Deletes::Close,
+            },
             vec![
                 column("id", ColumnType::Int, Scd::Key),
                 column("name", ColumnType::Text { length: None }, Scd::Type1),

@@ -11,6 +11,7 @@ use super::plan::{Fault, Output, Readable, of_query};
 use super::{Edge, Field, How, Place};
 use crate::error::CuratedError;
 use crate::layout::{DIMENSION_TAIL, EVENT_TIME, IS_DELETED, OP, ORDER_KEY, SOURCE_TS, arrow_type, timestamp};
+use crate::members::durable_key;
 
 /// Every dependence of every curated column of a project, within curated and on staging.
 pub async fn of_models(project: &Project) -> Result<Vec<Edge>, CuratedError> {
@@ -86,7 +87,9 @@ fn curated(model: &Model, column: impl AsRef<str>) -> Field {
 /// Adds what a model's kind computes beside its query.
 fn of_kind(project: &Project, model: &Model, edges: &mut Vec<Edge>) {
     match &model.kind {
-        ModelKind::Dimension { surrogate_key, deletes } => dimension(project, model, surrogate_key, *deletes, edges),
+        ModelKind::Dimension { surrogate_key, deletes, .. } => {
+            dimension(project, model, surrogate_key, *deletes, edges)
+        }
         ModelKind::Fact { .. } => fact(project, model, edges),
         ModelKind::DateDimension => dates(project, model, edges),
         // All of their columns are the query's.
@@ -97,8 +100,21 @@ fn of_kind(project: &Project, model: &Model, edges: &mut Vec<Edge>) {
 fn dimension(project: &Project, model: &Model, surrogate: &Identifier, deletes: Deletes, edges: &mut Vec<Edge>) {
     let [from, to, is_current, is_inferred] = DIMENSION_TAIL;
     let mut add = adder(model, edges);
-    for key in &model.key {
-        add(curated(model, key), surrogate.as_str(), How::Transformation, "hash of the key and effective_from");
+    match durable_key(model) {
+        Some(durable) => {
+            add(curated(model, durable), surrogate.as_str(), How::Transformation, "hash of the key and effective_from");
+            for key in &model.key {
+                add(curated(model, key), durable.as_str(), How::Transformation, "hash of the member's first key");
+                for bound in [from, to] {
+                    add(curated(model, key), bound, How::Conditional, "a change of it opens a version");
+                }
+            }
+        }
+        None => {
+            for key in &model.key {
+                add(curated(model, key), surrogate.as_str(), How::Transformation, "hash of the key and effective_from");
+            }
+        }
     }
     add(curated(model, from), surrogate.as_str(), How::Transformation, "hash of the key and effective_from");
     if let Some(source) = &model.source {

@@ -54,7 +54,7 @@ fn sql(text: &str) -> Option<SqlFile> {
 pub fn dim_shop() -> Model {
     Model {
         name: name("dim_shop"),
-        kind: ModelKind::Dimension { surrogate_key: name("shop_key"), deletes: Deletes::Close },
+        kind: ModelKind::Dimension { surrogate_key: name("shop_key"), durable_key: None, deletes: Deletes::Close },
         sql: sql("SELECT grade, region, \"number\" AS shop_no, name, note FROM staging.shop WHERE grade <> 'hidden'"),
         source: Some(name("shop")),
         key: vec![name("region"), name("shop_no")],
