@@ -9,6 +9,7 @@ mod dlq;
 mod docs;
 mod errors;
 mod infra;
+mod key_change;
 mod kill;
 mod landing;
 mod lineage;

@@ -207,8 +207,10 @@ async fn part_of_bucket(
     let (owned, pointed, awaited) = (model.clone(), room.is_pointed_to(&model.name), room.is_awaited(&model.name));
     let members = room.members(&model.name).cloned();
     let (plan, moved) = blocking(model, move || {
-        let awaited = |hash| awaited || members.as_ref().is_some_and(|members| members.share_a_key(hash));
-        let moved = if pointed { moved(&owned, &plan, awaited).map_err(of(&owned.name))? } else { Vec::new() };
+        let share = |hash: u64| members.as_ref().is_some_and(|members| members.share_a_key(hash));
+        let any = awaited || members.as_ref().is_some_and(|members| !members.changes().is_empty());
+        let new = any.then_some(|hash| awaited || share(hash));
+        let moved = if pointed { moved(&owned, &plan, new).map_err(of(&owned.name))? } else { Vec::new() };
         if let Some(unknown) = unknown {
             let row = u32::try_from(plan.wanted.num_rows()).unwrap_or(u32::MAX);
             plan.wanted = concat_batches(&plan.wanted.schema(), [&plan.wanted, &unknown]).map_err(of(&owned.name))?;
@@ -380,9 +382,9 @@ fn vanished(
     Ok(key_hashes(stored).into_iter().filter(|hash| !left.contains(hash)).collect())
 }
 
-/// Hashes of keys for which a fact could find another version than before: stored ones, and new ones where a fact
-/// may wait for them, or points to another member as long as they are not there.
-fn moved(model: &Model, plan: &Plan, awaited: impl Fn(u64) -> bool) -> Result<Vec<u64>, arrow::error::ArrowError> {
+/// Hashes of keys for which a fact could find another version than before: stored ones, and those `new` ones for which a
+/// fact may wait, or for which it points to another member as long as they are not there.
+fn moved(model: &Model, plan: &Plan, new: Option<impl Fn(u64) -> bool>) -> Result<Vec<u64>, arrow::error::ArrowError> {
     if plan.difference.is_empty() {
         return Ok(Vec::new());
     }
@@ -394,12 +396,15 @@ fn moved(model: &Model, plan: &Plan, awaited: impl Fn(u64) -> bool) -> Result<Ve
     };
     let (before, after) = (lines(&plan.stored.rows)?, lines(&plan.wanted)?);
     let mut moved: BTreeSet<u64> = BTreeSet::new();
-    for (batch, is_new) in [(&plan.stored.rows, false), (&plan.wanted, true)] {
+    let known = |_: u64| true;
+    let stored: (&RecordBatch, &dyn Fn(u64) -> bool) = (&plan.stored.rows, &known);
+    let new = new.as_ref().map(|new| (&plan.wanted, new as &dyn Fn(u64) -> bool));
+    for (batch, counts) in std::iter::once(stored).chain(new) {
         let keys = named(batch, model)?;
         let rows = encoded(&keys)?;
         for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
             let key = rows.row(row).data();
-            if (!is_new || awaited(hash)) && before.get(key) != after.get(key) {
+            if counts(hash) && before.get(key) != after.get(key) {
                 moved.insert(hash);
             }
         }

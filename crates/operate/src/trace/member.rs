@@ -11,7 +11,7 @@ use weir_core::zone::Zone;
 use weir_curated::trace::MadeVersion;
 use weir_envelope::values::value_at;
 use weir_lake::DataFile;
-use weir_project::{Model, ModelKind};
+use weir_project::{Model, ModelColumn, ModelKind};
 
 use super::key::Key;
 use super::passport::{Passport, PointedBy, Version};
@@ -61,11 +61,14 @@ impl Trace<'_> {
     }
 
     fn stored_versions(&self, model: &Model, rows: &RecordBatch) -> Vec<Version> {
+        let is_durable = matches!(&model.kind, ModelKind::Dimension { durable_key: Some(_), .. });
         let value = |column: &str, row: usize| {
             rows.column_by_name(column).and_then(|array| value_at(array.as_ref(), row)).unwrap_or(Value::Null)
         };
         let columns = |row: usize| -> BTreeMap<String, String> {
-            let others = model.columns.iter().filter(|column| !model.key.contains(&column.name));
+            // The key of a member with a durable key may be another in each version.
+            let is_told = |column: &&ModelColumn| is_durable || !model.key.contains(&column.name);
+            let others = model.columns.iter().filter(is_told);
             others.map(|c| c.name.as_str()).map(|c| (c.to_owned(), self.shown(model, c, &value(c, row)))).collect()
         };
         let surrogate = |row: usize| rows.column(0).as_primitive::<Int64Type>().value(row);
