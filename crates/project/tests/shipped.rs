@@ -46,7 +46,7 @@ fn the_reference_pipeline_builds_dimensions_before_facts_and_aggregates_last() {
         let model = project.models.iter().find(|model| model.name.as_str() == name).expect("a model");
         model.table_columns().iter().map(|c| format!("{} {}", c.name, c.kind)).collect::<Vec<_>>().join(", ")
     };
-    insta::assert_snapshot!(columns("dim_product"), @r#"product_key bigint, product_id nvarchar(20), description nvarchar(200), category nvarchar(40), list_price decimal(12,3), discontinued bit, effective_from datetime2(6), effective_to datetime2(6), is_current bit, is_inferred bit"#);
+    insta::assert_snapshot!(columns("dim_product"), @r#"product_key bigint, product_durable_key bigint, product_id nvarchar(20), description nvarchar(200), category nvarchar(40), list_price decimal(12,3), discontinued bit, effective_from datetime2(6), effective_to datetime2(6), is_current bit, is_inferred bit"#);
     insta::assert_snapshot!(columns("fact_orders"), @r#"order_id nvarchar(20), customer_id int, status nvarchar(20), is_cancellation bit, ordered_at datetime2(6), customer_key bigint, order_date_key int, paid_at datetime2(6), shipped_at datetime2(6), delivered_at datetime2(6), cancelled_at datetime2(6), event_time datetime2(6)"#);
 }
 
