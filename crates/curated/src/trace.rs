@@ -83,7 +83,7 @@ async fn rows(
             None => return Ok(None),
         },
     };
-    let hashes: KeySet = known_by.iter().map(|key| key_hash(key)).collect();
+    let hashes: KeySet = known_by.iter().map(key_hash).collect();
     let buckets: BTreeSet<u16> = hashes.iter().map(|hash| bucket(*hash, room.buckets)).collect();
     let files: Vec<DataFile> =
         buckets.iter().flat_map(|bucket| table.files_in(Partition::Bucket(*bucket))).cloned().collect();
