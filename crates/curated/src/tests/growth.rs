@@ -1,6 +1,7 @@
 //! What a small build reads and writes, in bytes, against a first load of the same table.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use weir_core::change::{Change, Op};
 
@@ -33,7 +34,9 @@ async fn after_a_load(rows: u32, changed: impl Fn(u32) -> bool) -> (u64, u64, u6
     let bench = Bench::as_shipped(BUCKETS).await;
     let load: Vec<Change> = (0..rows).map(|i| change(i, i, &format!("shop number {i}"), "a")).collect();
     bench.stage(&load).await;
+    let began = Instant::now();
     let (whole, _) = bytes(&build_in(&bench.room).await.expect("a first load"));
+    let load_time = began.elapsed();
     let changes: Vec<Change> = (0..rows)
         .filter(|i| changed(*i))
         .take(rows as usize / 1_000)
@@ -41,9 +44,11 @@ async fn after_a_load(rows: u32, changed: impl Fn(u32) -> bool) -> (u64, u64, u6
         .collect();
     assert_eq!(changes.len(), rows as usize / 1_000, "0.1 percent of the table");
     bench.stage(&changes).await;
+    let began = Instant::now();
     let report = build_in(&bench.room).await.expect("a build");
+    let time = 100.0 * began.elapsed().as_secs_f64() / load_time.as_secs_f64();
     let (all, set) = bytes(&report);
-    println!("{rows} rows: first load {whole} bytes, 0.1 percent changed {all}, change set {set}");
+    println!("{rows} rows: first load {whole} bytes, 0.1 percent changed {all} ({time:.0} % of its time), change set {set}");
     (whole, all, set)
 }
 
