@@ -288,7 +288,11 @@ fn change(table: &Table, row: &Located, op: &str, state: &'static str) -> Change
         topic: row.value("_topic").to_string(),
         partition: row.int("_partition"),
         offset: row.int("_offset"),
-        schema_id: row.int("_schema_id"),
+        schema_id: match (row.value("_schema_id"), row.value("_schema_version_id")) {
+            (Value::Int(number), _) => number.into(),
+            (_, Value::Text(uuid)) => uuid.into(),
+            _ => serde_json::Value::Null,
+        },
         state,
         ..Change::default()
     }
