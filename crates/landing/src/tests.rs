@@ -335,8 +335,8 @@ async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_bef
 async fn a_registry_that_is_down_makes_no_dead_letters() {
     struct Down;
     impl Schemas for Down {
-        fn schema(&self, _: u32) -> Result<Arc<str>, StreamError> {
-            Err(StreamError::RegistryRefused { status: 503, code: 50_001, message: "down".into() })
+        fn schema(&self, _: SchemaId) -> Result<Arc<str>, StreamError> {
+            Err(StreamError::RegistryRefused { status: 503, code: "50001".into(), message: "down".into() })
         }
     }
     let folder = TempDir::new().unwrap();

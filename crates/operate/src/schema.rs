@@ -1,17 +1,21 @@
 //! What a writer schema will do to a table before its first record comes: to landing by the table's policy, and to every
 //! column behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema};
+use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
+use weir_core::zone::Zone;
 use weir_envelope::decode::part_schema;
 use weir_envelope::tree::Envelope;
-use weir_lake::{ColumnChange, column_changes};
-use weir_project::{SchemaChanges, Table};
+use weir_lake::{ColumnChange, Lake, column_changes};
+use weir_project::{Project, SchemaChanges, Table};
 use weir_warehouse::mirror::view_name;
 
+use crate::Site;
 use crate::lineage::{Direction, Field, Lineage, Place};
+use crate::run;
 
 /// How a column differs from what landing's table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +69,42 @@ pub struct Change {
     pub reaches: Vec<String>,
 }
 
+/// The newest value schema of each table's subject, where the registry has one.
+pub async fn newest(site: &Site, only: Option<&TableName>) -> Result<BTreeMap<TableName, String>, Diagnosed> {
+    let registry = site.services.registry.clone();
+    let tables: Vec<_> =
+        site.project.tables.iter().filter(|table| only.is_none_or(|only| table.name == *only)).cloned().collect();
+    run::blocking(move || {
+        let mut found = BTreeMap::new();
+        for table in tables {
+            if let Some(text) = registry.latest(&table.value_subject())? {
+                found.insert(table.name, text);
+            }
+        }
+        Ok(found)
+    })
+    .await
+}
+
+/// What these writer schemas change, in the project's order.
+pub async fn compare(
+    project: &Project,
+    lake: &Lake,
+    writers: &BTreeMap<TableName, String>,
+) -> Result<Vec<Change>, Diagnosed> {
+    let lineage = Lineage::of(project).await?;
+    let mut found = Vec::new();
+    for table in &project.tables {
+        let Some(writer) = writers.get(&table.name) else { continue };
+        let landed = lake.table(Zone::Landing, table.name.as_str()).await?;
+        let landed = landed.as_ref().map(|landed| landed.schema().as_ref());
+        found.extend(changes(table, landed, writer, &lineage));
+    }
+    Ok(found)
+}
+
 /// What this writer schema changes in a table, of which `landed` has the columns; column by column.
-pub fn changes(table: &Table, landed: Option<&Schema>, writer: &str, lineage: &Lineage<'_>) -> Vec<Change> {
+fn changes(table: &Table, landed: Option<&Schema>, writer: &str, lineage: &Lineage<'_>) -> Vec<Change> {
     let envelope = match Envelope::parse(0, writer) {
         Ok(envelope) => envelope,
         Err(error) => {

@@ -155,8 +155,6 @@ fn show(table: &Table, whole: &Whole, decoded: Option<String>) -> Shown {
     };
     let header =
         |(name, value): &(String, Option<Vec<u8>>)| json!({ "name": name, "hex": hex(value), "text": text(value) });
-    let frame = whole.value.as_deref().and_then(|value| weir_envelope::frame(value).ok());
-    let schema_id = frame.map(|(id, _)| id.to_string());
     let decoded = decoded.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
     Shown(vec![
         ("table", json!(table.name)),
@@ -167,7 +165,7 @@ fn show(table: &Table, whole: &Whole, decoded: Option<String>) -> Shown {
         ("record time", letter.timestamp.map_or(Value::Null, time)),
         ("landed", time(letter.ingested_at)),
         ("reason", json!(letter.reason)),
-        ("schema id", json!(schema_id)),
+        ("schema id", json!(whole.schema_id().map(|id| id.to_string()))),
         ("state", json!(state(letter))),
         ("by", json!(mark.map(|mark| &mark.actor().by))),
         ("at", mark.map_or(Value::Null, |mark| time(mark.actor().at))),

@@ -1,17 +1,11 @@
 //! `weir schema`
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use serde_json::json;
 use weir_core::diagnosis::Diagnosed;
-use weir_core::name::TableName;
-use weir_core::zone::Zone;
-use weir_lake::Lake;
-use weir_operate::lineage::Lineage;
-use weir_operate::schema::{Change, changes};
-use weir_operate::{OperateError, run, site};
-use weir_project::Project;
+use weir_operate::schema::{Change, compare, newest};
+use weir_operate::{OperateError, site};
 
 use crate::args::{self, Global};
 use crate::failure::Failure;
@@ -31,13 +25,13 @@ pub async fn run(global: &Global, args: &args::Schema) -> Result<ExitCode, Failu
             let read = std::fs::read_to_string(path);
             let text = read.map_err(|source| Failure::of(OperateError::File { path: path.clone(), source }))?;
             let lake = site::open_lake(&project).await?;
-            (all(&project, &lake, &[(table.clone(), text)].into()).await?, 1)
+            (compare(&project, &lake, &[(table.clone(), text)].into()).await?, 1)
         }
         (table, _) => {
             let site = super::site(global).await?;
             let found = async {
-                let writers = latest(&site, table.as_ref()).await?;
-                Ok::<_, Diagnosed>((all(&project, &site.lake, &writers).await?, writers.len()))
+                let writers = newest(&site, table.as_ref()).await?;
+                Ok::<_, Diagnosed>((compare(&site.project, &site.lake, &writers).await?, writers.len()))
             };
             let found = found.await;
             site.close().await?;
@@ -53,35 +47,6 @@ pub async fn run(global: &Global, args: &args::Schema) -> Result<ExitCode, Failu
     };
     super::say_if_table(global, &format!("{said} ({compared} tables compared)"));
     Ok(if checks && breaks { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The newest value schema of each table's subject, where the registry has one.
-async fn latest(site: &weir_operate::Site, only: Option<&TableName>) -> Result<BTreeMap<TableName, String>, Diagnosed> {
-    let registry = site.services.registry.clone();
-    let tables: Vec<_> =
-        site.project.tables.iter().filter(|table| only.is_none_or(|only| table.name == *only)).cloned().collect();
-    run::blocking(move || {
-        let mut found = BTreeMap::new();
-        for table in tables {
-            if let Some(text) = registry.latest(&table.value_subject())? {
-                found.insert(table.name, text);
-            }
-        }
-        Ok(found)
-    })
-    .await
-}
-
-async fn all(project: &Project, lake: &Lake, writers: &BTreeMap<TableName, String>) -> Result<Vec<Change>, Diagnosed> {
-    let lineage = Lineage::of(project).await?;
-    let mut found = Vec::new();
-    for table in &project.tables {
-        let Some(writer) = writers.get(&table.name) else { continue };
-        let landed = lake.table(Zone::Landing, table.name.as_str()).await?;
-        let landed = landed.as_ref().map(|landed| landed.schema().as_ref());
-        found.extend(changes(table, landed, writer, &lineage));
-    }
-    Ok(found)
 }
 
 fn list(changes: &[Change]) -> Listing {

@@ -11,7 +11,7 @@ use crate::error::EnvelopeError;
 use crate::record::{RawRecord, Reject};
 use crate::tree::Envelope;
 
-fn record(value: &[u8]) -> RawRecord<'_> {
+pub fn record(value: &[u8]) -> RawRecord<'_> {
     RawRecord { partition: 0, offset: 0, timestamp_ms: 0, key: None, value: Some(value) }
 }
 
