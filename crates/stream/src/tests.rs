@@ -10,6 +10,8 @@ use weir_core::diagnosis::{Diagnose, Retry};
 
 use crate::{Connection, Consumer, Registry, StreamError};
 
+mod iam;
+
 const SCHEMA: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"int"}]}"#;
 
 /// The clients block, so they run beside the broker's tasks.

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, AsArray};
 use proptest::prelude::*;
+use weir_core::schema_id::SchemaId;
 
 use super::agreement::row_agrees;
 use super::fixtures::{Folder, apache, table};

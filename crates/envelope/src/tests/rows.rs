@@ -1,7 +1,7 @@
 //! Schemas and encoded events against Debezium's, and what apache-avro reads of ours.
 
 use apache_avro::types::Value as Avro;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use weir_core::change::Op;
 use weir_core::column::{Column, ColumnType};
 use weir_core::order_key::{Lsn, SqlServerPosition};
