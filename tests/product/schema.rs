@@ -37,7 +37,8 @@ fn with_loyalty(mut table: Table) -> Table {
 /// The value of a new row, all else NULL, in Confluent's frame.
 fn created(table: &Table, schema_id: u32, id: i64, at: u32) -> Vec<u8> {
     let cell = |column: &Column| match column.kind {
-        _ if column.name != table.key[0] => Cell::Null,
+        _ if column.nullable => Cell::Null,
+        ColumnType::Bit => Cell::Bool(false),
         ColumnType::Text { .. } => Cell::Text(id.to_string()),
         _ => Cell::Int(id),
     };

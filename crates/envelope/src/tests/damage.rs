@@ -370,7 +370,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         mutations in prop::collection::vec(mutation(), 1..4),
     ) {
-        thread_local!(static CASES: Vec<(u32, String, Vec<u8>)> = cases());
+        thread_local!(static CASES: Vec<(SchemaId, String, Vec<u8>)> = cases());
         CASES.with(|cases| {
             let (id, schema, value) = &cases[which.index(cases.len())];
             let mut body = value[5..].to_vec();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ const KNOWN: [(u16, u16); 4] = [(3, 9), (API_VERSIONS, 3), (HANDSHAKE, 1), (AUTH
 fn broker() -> (String, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (shown, taken) = channel();
+    let (shown, taken) = sync_channel(16);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // Whoever hangs up early tries again.
@@ -32,7 +32,7 @@ fn broker() -> (String, Receiver<Vec<u8>>) {
     (address, taken)
 }
 
-fn serve(mut stream: TcpStream, shown: &Sender<Vec<u8>>) -> io::Result<()> {
+fn serve(mut stream: TcpStream, shown: &SyncSender<Vec<u8>>) -> io::Result<()> {
     loop {
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
@@ -95,7 +95,8 @@ fn connection(address: &str) -> Connection {
 
 #[test]
 fn every_client_shows_a_token_before_anything_else_also_one_that_nobody_has_polled() {
-    let clients: [(&str, fn(&Connection)); 3] = [
+    type Ask = fn(&Connection);
+    let clients: [(&str, Ask); 3] = [
         ("consumer", |connection| drop(Consumer::new(connection, "t").unwrap().partitions())),
         ("admin", |connection| drop(Admin::new(connection).unwrap().topics())),
         ("producer", |connection| {
