@@ -336,8 +336,9 @@ impl Drop for GlueServer {
 #[track_caller]
 pub fn glue(schemas: &[PathBuf]) -> Option<GlueServer> {
     let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
-        let known = Command::new(python).args(["-c", "import moto.server, moto.glue.models"]).stderr(Stdio::null());
-        known.status().is_ok_and(|status| status.success())
+        let import = "import moto.server, moto.glue.models";
+        let known = Command::new(python).args(["-c", import]).stderr(Stdio::null()).status();
+        known.is_ok_and(|status| status.success())
     });
     let Some(python) = python else {
         skip("glue", "WEIR_PYTHON names no Python with a Glue server (`./dev test` makes one)");

@@ -217,7 +217,10 @@ impl Trace<'_> {
         let found = self.zones.locate(&table, &files, Some(&columns), |batch| {
             // The schema id in front is the registry's; the rest is the key.
             let same = |row: &usize| match value_at(batch.column(3).as_ref(), *row) {
-                Some(Value::Bytes(bytes)) => bytes.len() > 5 && bytes[5..] == encoded[5..],
+                Some(Value::Bytes(bytes)) => {
+                    let body = weir_envelope::frame(&bytes).and_then(|(_, body)| body.unpack(encoded.len()));
+                    body.is_ok_and(|body| *body == encoded[5..])
+                }
                 _ => false,
             };
             (0..batch.num_rows()).filter(same).collect()
