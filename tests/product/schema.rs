@@ -173,6 +173,26 @@ fn a_table_that_holds_waits_alone_says_so_and_goes_on_when_its_contract_lets_it(
 }
 
 #[test]
+fn a_schema_change_of_a_table_that_stops_ends_the_whole_process() {
+    let place = Place::reference();
+    place.edit("contracts/customer.yaml", |text| text + "\nschema_changes: stop\n");
+    let mut running = up(&place, &[]);
+    let said = place.running();
+    let brokers = said["stream"]["brokers"].as_str().unwrap();
+    let registry = Registry::new(said["stream"]["registry"].as_str().unwrap());
+    let customer = table(&place, "customer");
+    for (at, table) in [(1, customer.clone()), (2, with_loyalty(customer))] {
+        let id = registry.register(&table.value_subject(), &value_schema(&table)).unwrap();
+        send(brokers, &table, &created(&table, id, i64::from(at), at));
+        if at == 1 {
+            until("the first customer lands", MINUTE, || status(&place, "customer")["landed"] == 1);
+        }
+    }
+    assert_eq!(running.wait(MINUTE).code(), Some(78));
+    assert!(running.output().contains("error[W4011]"), "{}", running.output());
+}
+
+#[test]
 fn records_whose_schemas_are_in_glues_registry_land_and_show_in_the_mirror() {
     let mut place = Place::reference();
     let product = table(&place, "product");

@@ -18,7 +18,7 @@ use super::generated::{Choices, generated};
 use crate::Decoder;
 
 /// Inputs of a run that nobody asked to be longer.
-const INPUTS: u64 = 20_000;
+const INPUTS: u64 = 100_000;
 
 /// Numbers from a seed (SplitMix64).
 struct Numbers(u64);
