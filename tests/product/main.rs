@@ -20,6 +20,7 @@ mod place;
 mod readers;
 mod restate;
 mod s3;
+mod schema;
 mod spark;
 mod sql;
 mod star;

@@ -70,6 +70,9 @@ pub enum Command {
     /// Lists topics with partitions, offsets and retention
     #[command(subcommand)]
     Topic(Topic),
+    /// Shows what a schema change will do before its first record comes
+    #[command(subcommand)]
+    Schema(Schema),
     /// Moves the stream into the landing zone
     Stream(Stream),
     /// Shows records that could not be decoded, sends them again, marks them as done with
@@ -201,6 +204,23 @@ pub struct Simulate {
 pub enum Topic {
     /// Lists the topics of the pipeline
     Ls,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Schema {
+    /// Compares writer schemas with landing's tables: what each column becomes, and what is behind it
+    Diff(WriterSchema),
+    /// As `diff`, and exits with 1 when records would stop or be kept out
+    Check(WriterSchema),
+}
+
+#[derive(Debug, Args)]
+pub struct WriterSchema {
+    /// This table only
+    pub table: Option<TableName>,
+    /// The value schema in this file, instead of the newest in the registry
+    #[arg(long, value_name = "FILE.avsc", requires = "table")]
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -22,6 +22,7 @@ Source
   replay      Send change events to the stream              weir replay simulate --seed 7
 Stream
   topic       List topics, offsets and retention            weir topic ls
+  schema      Say what a schema change will do              weir schema diff
 Landing
   stream      Move the stream into the landing zone         weir stream --once
   dlq         Dead letters: list, show, replay, discard     weir dlq ls

@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod name;
 pub mod order_key;
 pub mod publication;
+pub mod schema_id;
 pub mod surrogate;
 pub mod value;
 pub mod zone;

@@ -15,7 +15,7 @@ use crate::tree::{Envelope, IntKind, LongKind, Node, Record, Role, SourceRole};
 /// How large a message may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of a value, frame included.
+    /// Bytes of a value's Avro body, unpacked.
     pub max_bytes: usize,
     /// Values that the arrays and maps of a message make in Arrow, together.
     pub max_items: usize,

@@ -2,6 +2,7 @@
 //!
 //! Every record ends in exactly one place: a row of a part, a reject, or a tombstone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,13 +11,15 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow_avro::reader::{Decoder as AvroDecoder, ReaderBuilder};
 use arrow_avro::schema::{AvroSchema, Fingerprint, FingerprintAlgorithm, SchemaStore};
+use weir_core::schema_id::SchemaId;
 use weir_project::Table;
 
 use crate::bounds::{Bounds, Facts, KeyColumns};
 use crate::convert::{self, UTC};
 use crate::error::EnvelopeError;
+use crate::frame::{NUMBER_0, frame};
 use crate::json;
-use crate::record::{RawRecord, Reject, frame};
+use crate::record::{RawRecord, Reject};
 use crate::tree::Envelope;
 
 /// A part holds no more rows.
@@ -46,14 +49,14 @@ pub struct Part {
     /// For each row the number of its record in the batch, ascending.
     pub index: Vec<usize>,
     /// The writer schema's id.
-    pub schema_id: u32,
+    pub schema_id: SchemaId,
 }
 
 /// The writer schemas that are known, and the ids that are known to be none.
 #[derive(Debug, Default)]
 pub struct Schemas {
     bounds: Bounds,
-    by_id: HashMap<u32, Result<Arc<Envelope>, Reject>>,
+    by_id: HashMap<SchemaId, Result<Arc<Envelope>, Reject>>,
 }
 
 impl Schemas {
@@ -63,23 +66,24 @@ impl Schemas {
     }
 
     /// Takes the registry's text for an id. On an error the id stays unknown: stop, or [`Schemas::refuse`] it.
-    pub fn add(&mut self, id: u32, text: &str) -> Result<(), EnvelopeError> {
+    pub fn add(&mut self, id: impl Into<SchemaId>, text: &str) -> Result<(), EnvelopeError> {
+        let id = id.into();
         self.by_id.insert(id, Ok(Arc::new(Envelope::parse(id, text)?)));
         Ok(())
     }
 
     /// From now on records of this id are rejected so: the registry knows it not, or its schema is no change event.
-    pub fn refuse(&mut self, id: u32, reject: Reject) {
-        self.by_id.insert(id, Err(reject));
+    pub fn refuse(&mut self, id: impl Into<SchemaId>, reject: Reject) {
+        self.by_id.insert(id.into(), Err(reject));
     }
 
     /// Whether this id was taken or refused.
-    pub fn knows(&self, id: u32) -> bool {
+    pub fn knows(&self, id: SchemaId) -> bool {
         self.by_id.contains_key(&id)
     }
 
     /// The schema of this id.
-    pub fn get(&self, id: u32) -> Result<&Arc<Envelope>, Reject> {
+    pub fn get(&self, id: SchemaId) -> Result<&Arc<Envelope>, Reject> {
         match self.by_id.get(&id) {
             Some(Ok(envelope)) => Ok(envelope),
             Some(Err(reject)) => Err(*reject),
@@ -88,16 +92,17 @@ impl Schemas {
     }
 
     /// The ids in these values that are neither taken nor refused yet, ascending.
-    pub fn needed<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Vec<u32> {
+    pub fn needed<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Vec<SchemaId> {
         let ids = values.into_iter().filter_map(|value| frame(value).ok()).map(|(id, _)| id);
-        let needed: BTreeSet<u32> = ids.filter(|id| !self.knows(*id)).collect();
+        let needed: BTreeSet<SchemaId> = ids.filter(|id| !self.knows(*id)).collect();
         needed.into_iter().collect()
     }
 
     /// Appends a value as JSON: [`json::cdc_json`] under the schema that it names.
     pub fn cdc_json(&self, value: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let (id, body) = frame(value)?;
-        json::cdc_json(self.get(id)?, &self.bounds, body, out)
+        let envelope = self.get(id)?;
+        json::cdc_json(envelope, &self.bounds, &body.unpack(self.bounds.max_bytes)?, out)
     }
 }
 
@@ -106,7 +111,7 @@ impl Schemas {
 pub struct Decoder {
     schemas: Schemas,
     /// arrow-avro's decoders by schema id; one that failed is poisoned and leaves.
-    decoders: HashMap<u32, AvroDecoder>,
+    decoders: HashMap<SchemaId, AvroDecoder>,
 }
 
 impl Decoder {
@@ -116,23 +121,24 @@ impl Decoder {
     }
 
     /// As [`Schemas::add`].
-    pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), EnvelopeError> {
+    pub fn add_schema(&mut self, id: impl Into<SchemaId>, text: &str) -> Result<(), EnvelopeError> {
+        let id = id.into();
         self.decoders.remove(&id);
         self.schemas.add(id, text)
     }
 
     /// As [`Schemas::refuse`].
-    pub fn refuse_schema(&mut self, id: u32, reject: Reject) {
+    pub fn refuse_schema(&mut self, id: impl Into<SchemaId>, reject: Reject) {
         self.schemas.refuse(id, reject);
     }
 
     /// Whether this id was taken or refused.
-    pub fn knows(&self, id: u32) -> bool {
+    pub fn knows(&self, id: SchemaId) -> bool {
         self.schemas.knows(id)
     }
 
     /// The ids that must be added or refused before these records are decoded, ascending.
-    pub fn schema_ids_needed(&self, records: &[RawRecord<'_>]) -> Vec<u32> {
+    pub fn schema_ids_needed(&self, records: &[RawRecord<'_>]) -> Vec<SchemaId> {
         self.schemas.needed(records.iter().filter_map(|record| record.value))
     }
 
@@ -140,7 +146,7 @@ impl Decoder {
     /// unknown: ask [`Decoder::schema_ids_needed`] first.
     pub fn decode(&mut self, table: &Table, records: &[RawRecord<'_>]) -> Decoded {
         let mut decoded = Decoded::default();
-        let mut groups: Vec<(u32, Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(SchemaId, Vec<usize>)> = Vec::new();
         for (at, record) in records.iter().enumerate() {
             match record.value.map(frame) {
                 None => decoded.tombstones.push(at),
@@ -173,8 +179,8 @@ impl Decoder {
         let mut rows = Rows::default();
         for &at in group {
             let Some(value) = records[at].value else { continue }; // groups hold records with a value
-            match frame(value).and_then(|(_, body)| self.schemas.bounds.check(envelope, body, &keys)) {
-                Ok(facts) => rows.push(at, value, facts),
+            match self.schemas.bounds.checked(envelope, value, &keys) {
+                Ok((framed, facts)) => rows.push(at, framed, facts),
                 Err(reject) => decoded.rejects.push((at, reject)),
             }
             if rows.index.len() == MAX_ROWS || rows.bytes >= MAX_BYTES {
@@ -208,7 +214,7 @@ impl Decoder {
         };
         let odd = |what: &str| ArrowError::ParseError(what.to_owned());
         for value in &rows.values {
-            let mut rest = *value;
+            let mut rest = &**value;
             while !rest.is_empty() {
                 match decoder.decode(rest)? {
                     0 => return Err(odd("the decoder took nothing")),
@@ -229,22 +235,46 @@ impl Decoder {
 #[derive(Debug, Default)]
 struct Rows<'a> {
     index: Vec<usize>,
-    values: Vec<&'a [u8]>,
+    /// In Confluent's frame, which arrow-avro reads.
+    values: Vec<Cow<'a, [u8]>>,
     facts: Vec<Facts>,
     bytes: usize,
 }
 
 impl<'a> Rows<'a> {
-    fn push(&mut self, at: usize, value: &'a [u8], facts: Facts) {
+    fn push(&mut self, at: usize, value: Cow<'a, [u8]>, facts: Facts) {
         self.index.push(at);
+        self.bytes += value.len();
         self.values.push(value);
         self.facts.push(facts);
-        self.bytes += value.len();
+    }
+}
+
+impl Bounds {
+    /// Checks a value; gives it in the frame that arrow-avro reads.
+    fn checked<'a>(
+        &self,
+        envelope: &Envelope,
+        value: &'a [u8],
+        keys: &KeyColumns,
+    ) -> Result<(Cow<'a, [u8]>, Facts), Reject> {
+        let (id, body) = frame(value)?;
+        let body = body.unpack(self.max_bytes)?;
+        let facts = self.check(envelope, &body, keys)?;
+        let framed = match id {
+            SchemaId::Number(_) => Cow::Borrowed(value),
+            SchemaId::Version(_) => Cow::Owned([&NUMBER_0[..], &body].concat()),
+        };
+        Ok((framed, facts))
     }
 }
 
 fn avro_decoder(envelope: &Envelope) -> Result<AvroDecoder, ArrowError> {
-    let id = Fingerprint::Id(envelope.id);
+    // Each decoder knows one schema. What has no number of its own is framed under 0.
+    let id = Fingerprint::Id(match envelope.id {
+        SchemaId::Number(number) => number,
+        SchemaId::Version(_) => 0,
+    });
     let mut store = SchemaStore::new_with_type(FingerprintAlgorithm::Id);
     store.set(id, AvroSchema::new(envelope.plain_schema()))?;
     ReaderBuilder::new()

@@ -1,6 +1,7 @@
 //! What goes wrong with a schema or with a row to encode. Records that cannot be decoded are no errors: [`crate::Reject`].
 
 use weir_core::diagnosis::{Code, Diagnose, Diagnosis, Retry};
+use weir_core::schema_id::SchemaId;
 
 /// Why a schema was not taken, or a row not encoded.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +11,7 @@ pub enum EnvelopeError {
     #[error("schema {id} is no Avro schema: {problem}")]
     NotASchema {
         /// The schema's id.
-        id: u32,
+        id: SchemaId,
         /// What is wrong with it.
         problem: String,
     },
@@ -18,7 +19,7 @@ pub enum EnvelopeError {
     #[error("schema {id} is no change event: {problem}")]
     NotAnEnvelope {
         /// The schema's id.
-        id: u32,
+        id: SchemaId,
         /// What is missing.
         problem: String,
     },
@@ -26,7 +27,7 @@ pub enum EnvelopeError {
     #[error("schema {id} holds {what} in `{field}`")]
     Unsupported {
         /// The schema's id.
-        id: u32,
+        id: SchemaId,
         /// Where, e.g. `after.tags`.
         field: String,
         /// What, e.g. `a union of 3 types`.

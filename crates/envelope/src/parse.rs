@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use weir_core::schema_id::SchemaId;
 
 use crate::error::EnvelopeError;
 use crate::tree::{Field, IntKind, LongKind, Node, Record, TextKind};
@@ -14,12 +15,12 @@ const MAX_DEPTH: usize = 16;
 const MAX_CELLS: usize = 10_000;
 
 /// Reads a type definition.
-pub(crate) fn node(id: u32, json: &Json) -> Result<Node, EnvelopeError> {
+pub(crate) fn node(id: SchemaId, json: &Json) -> Result<Node, EnvelopeError> {
     Parser { id, named: Vec::new(), open: Vec::new(), path: Vec::new() }.node(json, "")
 }
 
 struct Parser {
-    id: u32,
+    id: SchemaId,
     named: Vec<(String, Node)>,
     /// Names of the records that are being read; one of them inside itself is recursion.
     open: Vec<String>,

@@ -1,6 +1,8 @@
-//! Records as the stream hands them over, the Confluent frame, and why a record cannot be decoded.
+//! Records as the stream hands them over, and why a record cannot be decoded.
 
 use std::fmt;
+
+use weir_core::schema_id::SchemaId;
 
 /// A record of a topic, borrowed from whoever fetched it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +25,14 @@ pub struct RawRecord<'a> {
 pub enum Reject {
     /// The value has no byte.
     Empty,
-    /// The value does not begin with the byte 0 of the Confluent wire format.
+    /// The value begins neither with the byte 0 of the Confluent wire format nor with the byte 3 of AWS Glue's.
     WrongMagic,
+    /// The compression is none that AWS Glue has, or the compressed body is damaged.
+    BadCompression,
     /// The registry knows no schema of this id.
-    UnknownSchema(u32),
+    UnknownSchema(SchemaId),
     /// The schema of this id is no change event, or holds a type that the lake cannot.
-    UnsupportedSchema(u32),
+    UnsupportedSchema(SchemaId),
     /// The value ends in the middle of a field.
     Truncated,
     /// Bytes are left over after the last field.
@@ -75,6 +79,7 @@ impl Reject {
         match self {
             Self::Empty => "empty",
             Self::WrongMagic => "wrong_magic",
+            Self::BadCompression => "bad_compression",
             Self::UnknownSchema(_) => "unknown_schema",
             Self::UnsupportedSchema(_) => "unsupported_schema",
             Self::Truncated => "truncated",
@@ -103,7 +108,8 @@ impl Reject {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Empty => "the value has no byte",
-            Self::WrongMagic => "the value does not begin with byte 0 of the Confluent wire format",
+            Self::WrongMagic => "the value begins neither with byte 0 (Confluent) nor with byte 3 (AWS Glue)",
+            Self::BadCompression => "the compression is unknown, or the compressed body is damaged",
             Self::UnknownSchema(_) => "the registry knows no schema of this id",
             Self::UnsupportedSchema(_) => "the schema is no change event, or holds a type that the lake cannot",
             Self::Truncated => "the value ends in the middle of a field",
@@ -135,34 +141,5 @@ impl fmt::Display for Reject {
             Self::UnknownSchema(id) | Self::UnsupportedSchema(id) => write!(f, "{} ({id})", self.explanation()),
             _ => f.write_str(self.explanation()),
         }
-    }
-}
-
-/// Splits the Confluent wire format: byte 0, the schema id in 4 big-endian bytes, the Avro body.
-pub fn frame(value: &[u8]) -> Result<(u32, &[u8]), Reject> {
-    match value {
-        [] => Err(Reject::Empty),
-        [0, a, b, c, d, body @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), body)),
-        [0, ..] => Err(Reject::Truncated),
-        _ => Err(Reject::WrongMagic),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_split_into_schema_id_and_body() {
-        assert_eq!(frame(&[0, 0, 0, 1, 2, 9]), Ok((258, &[9][..])));
-        assert_eq!(frame(&[0, 0, 0, 0, 1]), Ok((1, &[][..])));
-    }
-
-    #[test]
-    fn a_value_without_a_frame_is_rejected_by_name() {
-        assert_eq!(frame(&[]), Err(Reject::Empty));
-        assert_eq!(frame(&[1, 0, 0, 0, 1]), Err(Reject::WrongMagic));
-        assert_eq!(frame(&[0, 0, 0]), Err(Reject::Truncated));
-        assert_eq!(frame(b"{\"op\":\"c\"}"), Err(Reject::WrongMagic));
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
+use weir_core::schema_id::SchemaId;
 
 use crate::error::EnvelopeError;
 use crate::parse;
@@ -110,7 +111,7 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// The schema's id in the registry.
-    pub id: u32,
+    pub id: SchemaId,
     /// The whole record.
     pub root: Arc<Record>,
     pub(crate) roles: Vec<Role>,
@@ -177,7 +178,8 @@ impl Record {
 
 impl Envelope {
     /// Reads a registry's schema text.
-    pub fn parse(id: u32, text: &str) -> Result<Self, EnvelopeError> {
+    pub fn parse(id: impl Into<SchemaId>, text: &str) -> Result<Self, EnvelopeError> {
+        let id = id.into();
         let json: Json =
             serde_json::from_str(text).map_err(|error| EnvelopeError::NotASchema { id, problem: error.to_string() })?;
         let Node::Record(root) = parse::node(id, &json)? else {
@@ -186,7 +188,7 @@ impl Envelope {
         Self::of(id, root)
     }
 
-    fn of(id: u32, root: Arc<Record>) -> Result<Self, EnvelopeError> {
+    fn of(id: SchemaId, root: Arc<Record>) -> Result<Self, EnvelopeError> {
         let no = |problem: String| EnvelopeError::NotAnEnvelope { id, problem };
         let field = |name: &str| {
             root.fields.iter().find(|field| field.name == name).ok_or_else(|| no(format!("it has no field `{name}`")))

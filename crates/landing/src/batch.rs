@@ -8,6 +8,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::name::Identifier;
+use weir_core::schema_id::SchemaId;
 use weir_core::zone::Hour;
 use weir_envelope::{Part, RawRecord};
 use weir_lake::{NewFile, align_batch, envelope_keys, hour_files, hours, identities, order_key_ranges};
@@ -96,6 +97,9 @@ impl Polled {
     }
 }
 
+/// The UUID of the writer schema's version; only tables that have had records in AWS Glue's frame have it.
+const SCHEMA_VERSION_ID: &str = "_schema_version_id";
+
 /// The columns that landing adds behind the envelope's.
 fn weir_fields() -> [Field; 5] {
     [
@@ -127,12 +131,19 @@ pub fn with_origin(part: &Part, polled: &Polled, topic: &str, ingested_at: i64) 
     columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(topic, rows))));
     columns.push(Arc::new(Int32Array::from_iter_values(records().map(|record| record.partition))));
     columns.push(Arc::new(Int64Array::from_iter_values(records().map(|record| record.offset))));
-    // An id above i32::MAX shows as the negative number of the same bits, as in Java's registry.
-    let id = i32::from_be_bytes(part.schema_id.to_be_bytes());
-    columns.push(Arc::new(Int32Array::from_value(id, rows)));
+    let (number, version) = match part.schema_id {
+        // An id above i32::MAX shows as the negative number of the same bits, as in Java's registry.
+        SchemaId::Number(number) => (Some(i32::from_be_bytes(number.to_be_bytes())), None),
+        SchemaId::Version(_) => (None, Some(part.schema_id.to_string())),
+    };
+    columns.push(Arc::new(Int32Array::from_iter(std::iter::repeat_n(number, rows))));
     columns.push(Arc::new(TimestampMicrosecondArray::from_value(ingested_at, rows).with_timezone("UTC")));
     let mut fields: Vec<Arc<Field>> = part.batch.schema().fields().iter().cloned().collect();
     fields.extend(weir_fields().into_iter().map(Arc::new));
+    if let Some(version) = version {
+        columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(version, rows))));
+        fields.push(Arc::new(Field::new(SCHEMA_VERSION_ID, DataType::Utf8, true)));
+    }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 

@@ -10,6 +10,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use weir_core::name::TableName;
+use weir_core::schema_id::SchemaId;
 use weir_envelope::{Reject, frame};
 use weir_lake::timestamp;
 use weir_stream::deadletter::DeadLetter;
@@ -59,7 +60,10 @@ pub fn rows(
         values.append_option(record.value);
         headers.append_value(letter.headers_json());
         reasons.append_value(&letter.reason);
-        ids.append_option(record.value.and_then(|value| frame(value).ok()).map(|(id, _)| i64::from(id)));
+        ids.append_option(record.value.and_then(|value| frame(value).ok()).and_then(|(id, _)| match id {
+            SchemaId::Number(number) => Some(i64::from(number)),
+            SchemaId::Version(_) => None, // the value holds it
+        }));
         ingested.append_value(ingested_at);
     }
     let columns: Vec<ArrayRef> = vec![

@@ -59,7 +59,7 @@ pub(crate) fn learn(
         match schemas.schema(id) {
             Ok(text) => {
                 if let Err(error) = decoder.add_schema(id, &text) {
-                    tracing::warn!(id, %error, "records of this schema go to the dead letters");
+                    tracing::warn!(%id, %error, "records of this schema go to the dead letters");
                     decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
                 }
             }

@@ -7,6 +7,9 @@ use weir_stream::StreamError;
 
 use crate::start::Gap;
 
+/// The code of an error of one table that ends landing of all.
+pub const STOPS_ALL: Code = Code("W4011");
+
 /// Why a micro-batch was not landed. Nothing is lost: its offsets were not committed either.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +58,16 @@ pub enum LandingError {
         /// Why.
         source: LakeError,
     },
+    /// Records came whose schema would change the table, and the contract does not let it.
+    #[error("`{table}` {}: records come with {columns}", doing(.holds))]
+    SchemaChange {
+        /// The table.
+        table: TableName,
+        /// What is new.
+        columns: String,
+        /// Whether the table waits alone.
+        holds: bool,
+    },
     /// Decoded rows do not fit together.
     #[error("decoded rows of `{table}` cannot be brought into the table's columns")]
     Rows {
@@ -89,6 +102,10 @@ pub enum LandingError {
         /// How.
         source: tokio::task::JoinError,
     },
+}
+
+fn doing(holds: &bool) -> &'static str {
+    if *holds { "is held at its position" } else { "stops landing" }
 }
 
 impl Diagnose for LandingError {
@@ -132,6 +149,18 @@ impl Diagnose for LandingError {
             ),
             Self::Stream { source, .. } => return source.diagnosis(),
             Self::Lake { source, .. } => return source.diagnosis(),
+            Self::SchemaChange { holds: true, .. } => (
+                "W4010",
+                "the source's schema changed, and the contract says `schema_changes: hold`",
+                "see with `weir schema diff` what the change does; then set `schema_changes: evolve` and start landing again, or undo it at the source",
+                Retry::AfterConfiguration,
+            ),
+            Self::SchemaChange { holds: false, .. } => (
+                STOPS_ALL.0,
+                "the source's schema changed, and the contract says `schema_changes: stop`",
+                "see with `weir schema diff` what the change does; then set `schema_changes: evolve` and start landing again, or undo it at the source",
+                Retry::AfterConfiguration,
+            ),
             Self::Rows { .. } => (
                 "W4005",
                 "two schemas of the topic give a column types that do not fit together",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::schema_id::SchemaId;
 use weir_stream::{Batch, Consumer, Registry, Start, StreamError};
 
 /// A reader of one topic from given offsets on. All calls block.
@@ -63,11 +64,11 @@ impl Feed for Consumer {
 pub trait Schemas: Send + 'static {
     /// The schema's text. An id that the registry does not know is [`StreamError::UnknownSchema`],
     /// an outage is another error: it must not turn good records into dead letters.
-    fn schema(&self, id: u32) -> Result<Arc<str>, StreamError>;
+    fn schema(&self, id: SchemaId) -> Result<Arc<str>, StreamError>;
 }
 
 impl Schemas for Registry {
-    fn schema(&self, id: u32) -> Result<Arc<str>, StreamError> {
+    fn schema(&self, id: SchemaId) -> Result<Arc<str>, StreamError> {
         Registry::schema(self, id)
     }
 }

@@ -10,7 +10,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use futures::StreamExt;
 use weir_core::name::TableName;
+use weir_core::schema_id::SchemaId;
 use weir_core::zone::Zone;
+use weir_envelope::frame;
 use weir_lake::{Batches, DataFile, Lake, Table};
 use weir_stream::deadletter::{Headers, headers_of_json};
 
@@ -66,7 +68,7 @@ pub struct Letter {
     pub timestamp: Option<i64>,
     /// When landing met it, microseconds since 1970 UTC.
     pub ingested_at: i64,
-    /// The schema that it names.
+    /// The number of the schema that it names, where it is a number.
     pub schema_id: Option<i64>,
     /// What was done about it; none while it is open.
     pub mark: Option<Mark>,
@@ -83,6 +85,13 @@ pub struct Whole {
     pub value: Option<Vec<u8>>,
     /// Its headers, in their order.
     pub headers: Headers,
+}
+
+impl Whole {
+    /// The schema that its value names.
+    pub fn schema_id(&self) -> Option<SchemaId> {
+        self.value.as_deref().and_then(|value| frame(value).ok()).map(|(id, _)| id)
+    }
 }
 
 /// Which letters a command is about.

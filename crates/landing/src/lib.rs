@@ -19,12 +19,13 @@ mod gather;
 pub mod handled;
 pub mod letters;
 mod open;
+pub mod policy;
 pub mod replay;
 pub mod start;
 pub mod worker;
 
 pub use accept::accept_gap;
-pub use error::LandingError;
+pub use error::{LandingError, STOPS_ALL};
 pub use feed::{Feed, Schemas};
 pub use worker::{Landed, Source, Until, land};
 

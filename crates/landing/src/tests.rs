@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use weir_core::change::Op;
 use weir_core::column::Column;
 use weir_core::order_key::{Lsn, SqlServerPosition};
+use weir_core::schema_id::SchemaId;
 use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
 use weir_envelope::encode::Snapshot;
@@ -22,7 +23,9 @@ use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land
 
 mod bucket;
 mod gaps;
+mod glue;
 mod letters;
+mod policy;
 mod several;
 
 const HOUR: i64 = 3_600_000_000;
@@ -45,6 +48,7 @@ fn customer() -> Table {
         key: vec!["customer_id".parse().unwrap()],
         pii: Default::default(),
         expectations: vec![],
+        schema_changes: weir_project::SchemaChanges::Evolve,
         staging_sql: None,
     }
 }
@@ -152,8 +156,8 @@ impl Feed for Topic {
 struct Known(Vec<(u32, String)>);
 
 impl Schemas for Known {
-    fn schema(&self, id: u32) -> Result<Arc<str>, StreamError> {
-        let found = self.0.iter().find(|(known, _)| *known == id);
+    fn schema(&self, id: SchemaId) -> Result<Arc<str>, StreamError> {
+        let found = self.0.iter().find(|(known, _)| SchemaId::from(*known) == id);
         found.map(|(_, text)| text.as_str().into()).ok_or(StreamError::UnknownSchema { id })
     }
 }
@@ -331,8 +335,8 @@ async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_bef
 async fn a_registry_that_is_down_makes_no_dead_letters() {
     struct Down;
     impl Schemas for Down {
-        fn schema(&self, _: u32) -> Result<Arc<str>, StreamError> {
-            Err(StreamError::RegistryRefused { status: 503, code: 50_001, message: "down".into() })
+        fn schema(&self, _: SchemaId) -> Result<Arc<str>, StreamError> {
+            Err(StreamError::RegistryRefused { status: 503, code: "50001".into(), message: "down".into() })
         }
     }
     let folder = TempDir::new().unwrap();

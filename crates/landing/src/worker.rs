@@ -89,6 +89,7 @@ pub async fn land<F: Feed, S: Schemas>(
     until: Until,
 ) -> Result<Landed, LandingError> {
     let mut worker = Worker::open(table, settings, lake).await?;
+    let asked = if let Until::Forever(asked) = &until { Some(asked.clone()) } else { None };
     let stop = Arc::new(AtomicBool::new(false));
     // Whatever ends this call, the polling thread ends with it.
     let _stopped = StopOnDrop(stop.clone());
@@ -118,7 +119,24 @@ pub async fn land<F: Feed, S: Schemas>(
             reader.unpublished = std::mem::take(&mut worker.unpublished);
             // The next micro-batch is gathered while this one is decoded and written.
             let next = if reader.is_done() { Err(reader) } else { Ok(poll(reader, limits)) };
-            let stands = polled.is_empty() || worker.process(&decoding, polled).await?;
+            let done = if polled.is_empty() { Ok(true) } else { worker.process(&decoding, polled).await };
+            let stands = match (done, &asked) {
+                (Err(why @ LandingError::SchemaChange { holds: true, .. }), Some(asked)) => {
+                    reader = match next {
+                        Ok(next) => worker.polled(next).await?.0,
+                        Err(back) => back,
+                    };
+                    if worker.held(&why, asked).await? {
+                        continue 'open;
+                    }
+                    break 'open;
+                }
+                (Err(why @ LandingError::SchemaChange { .. }), _) => {
+                    worker.note(&why).await?;
+                    return Err(why);
+                }
+                (done, _) => done?,
+            };
             reader = match next {
                 Ok(next) if stands => {
                     polling = next;
@@ -205,6 +223,9 @@ impl Worker<'_> {
         let mut decoded = self.decode(decoding, polled, ingested_at).await?;
         failpoint::hit("landing.decoded");
 
+        if let Some(main) = &self.main {
+            self.allowed(main.schema(), &decoded.parts)?;
+        }
         let mut main = self.main_table(&decoded.parts).await?;
         let schema = union_of(main.full_name(), main.schema(), &decoded.parts).map_err(self.failed())?;
         let mut rows = Rows::new(&decoded.parts, &schema, &self.table.key).map_err(self.rows())?;

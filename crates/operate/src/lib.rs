@@ -18,6 +18,7 @@ pub mod progress;
 pub mod reconcile;
 pub mod run;
 pub mod running;
+pub mod schema;
 pub mod services;
 pub mod site;
 pub mod status;

@@ -57,7 +57,8 @@ pub async fn ensure_topics(site: &Site) -> Result<(), Diagnosed> {
 pub type Landings = Vec<(TableName, Result<Landed, Diagnosed>)>;
 
 /// Lands every topic; all tables at the same time. A table that stops leaves the others alone; but where `until` is for
-/// ever, an error that may pass by itself ends all, for whoever starts this process again.
+/// ever, an error that may pass by itself ends all, for whoever starts this process again, and so does a schema change of a
+/// table that says `stop`.
 pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
     let (until, stop) = match until {
         Until::CaughtUp => (Until::CaughtUp, None),
@@ -87,7 +88,7 @@ pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
         let (table, landed) = worker.map_err(|source| OperateError::Worker { source })?;
         if let (Err(error), Some(stop)) = (&landed, &stop) {
             tracing::error!(%table, code = %error.diagnosis.code, "landing stops: {}", error.messages().join(": "));
-            if error.diagnosis.retry == Retry::Later {
+            if error.diagnosis.retry == Retry::Later || error.diagnosis.code == weir_landing::STOPS_ALL {
                 stop.cancel();
             }
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use weir_broker::{Broker, BrokerConfig};
 use weir_core::diagnosis::Diagnosed;
-use weir_project::{Endpoint, Project};
+use weir_project::{Endpoint, Project, RegistryAt};
 use weir_stream::{Connection, Registry};
 
 use crate::running::running;
@@ -45,16 +45,21 @@ impl Services {
             }
             Endpoint::External(brokers) => (brokers.resolve()?, None),
         };
-        let (url, embedded_registry) = match &project.stream.registry {
-            Endpoint::Embedded { port } => {
+        let (registry, embedded_registry) = match &project.stream.registry {
+            RegistryAt::Embedded { port } => {
                 let registry = weir_broker::Registry::start(dir.join("registry"), loopback(*port))?;
-                (registry.url(), Some(registry))
+                (Registry::new(registry.url()), Some(registry))
             }
-            Endpoint::External(url) => (url.resolve()?, None),
+            RegistryAt::Confluent(url) => (Registry::new(url.resolve()?), None),
+            RegistryAt::Glue { region, endpoint } => (Registry::glue(region, endpoint.as_deref()), None),
         };
+        let connection = Connection::new(brokers, client);
         Ok(Self {
-            connection: Connection::new(brokers, client),
-            registry: Registry::new(url),
+            connection: match &project.stream.iam {
+                Some(region) => connection.with_iam(region),
+                None => connection,
+            },
+            registry,
             broker,
             embedded_registry,
         })

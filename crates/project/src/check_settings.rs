@@ -10,7 +10,7 @@ use crate::error::{Fault, Problem};
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
 use crate::settings::{
-    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, Staging, Stream, Warehouse, WarehouseTarget,
+    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, RegistryAt, Staging, Stream, Warehouse, WarehouseTarget,
 };
 
 /// All sections.
@@ -184,24 +184,16 @@ impl Check<'_> {
                 Endpoint::External(self.secret_text("stream.brokers"))
             }
         };
-        let registry = match self.text("stream.registry").as_str() {
-            "embedded" => Endpoint::Embedded { port: self.port("stream.registry_port") },
-            text => {
-                self.useless("stream.registry_port", "the registry is external");
-                if !text.starts_with("${") && !text.starts_with("http://") && !text.starts_with("https://") {
-                    self.bad(
-                        "stream.registry",
-                        "it is no URL",
-                        "write `embedded`, or a URL such as `https://registry:8081`",
-                    );
-                }
-                Endpoint::External(self.secret_text("stream.registry"))
-            }
-        };
+        let registry = self.registry();
+        let iam = self.iam(&brokers);
         let mut client = BTreeMap::new();
         if matches!(brokers, Endpoint::External(_)) {
             for path in self.client_paths() {
                 let key = path.trim_start_matches("stream.client.").to_owned();
+                if iam.is_some() && (key == "security.protocol" || key.starts_with("sasl.")) {
+                    self.useless(&path, "`stream.security: iam` says how the brokers let Weir in");
+                    continue;
+                }
                 if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {
                     self.useless(&path, "`stream.brokers` names the brokers");
                     continue;
@@ -212,10 +204,84 @@ impl Check<'_> {
         Stream {
             brokers,
             registry,
+            iam,
             partitions: i32::from(self.number::<u16>("stream.partitions", 1, 1000)),
             retention: self.duration("stream.retention", Duration::from_secs(1)),
             client,
         }
+    }
+
+    fn registry(&mut self) -> RegistryAt {
+        let text = self.text("stream.registry");
+        if text != "embedded" {
+            self.useless("stream.registry_port", "the registry is external");
+        }
+        if text != "glue" {
+            self.useless("stream.registry_endpoint", "`stream.registry` is not `glue`");
+        }
+        match text.as_str() {
+            "embedded" => RegistryAt::Embedded { port: self.port("stream.registry_port") },
+            "glue" => {
+                let region = self.region("stream.registry", "glue");
+                RegistryAt::Glue { region, endpoint: self.url("stream.registry_endpoint") }
+            }
+            text => {
+                if !text.starts_with("${") && !text.starts_with("http://") && !text.starts_with("https://") {
+                    self.bad(
+                        "stream.registry",
+                        "it is no URL",
+                        "write `embedded`, `glue`, or a URL such as `https://registry:8081`",
+                    );
+                }
+                RegistryAt::Confluent(self.secret_text("stream.registry"))
+            }
+        }
+    }
+
+    /// The region of a cluster with IAM.
+    fn iam(&mut self, brokers: &Endpoint) -> Option<String> {
+        let text = self.some("stream.security");
+        if text.is_none() && self.text("stream.registry") != "glue" {
+            self.useless("stream.region", "neither `stream.security: iam` nor `stream.registry: glue` is set");
+        }
+        match text?.as_str() {
+            "iam" if matches!(brokers, Endpoint::Embedded { .. }) => {
+                self.useless("stream.security", "the embedded broker asks no one who they are");
+                None
+            }
+            "iam" => Some(self.region("stream.security", "iam")),
+            text => {
+                let reason = format!("`{text}` is not allowed");
+                self.bad("stream.security", reason, "write `iam`, or leave it out and set `stream.client`");
+                None
+            }
+        }
+    }
+
+    /// `stream.region`, which this value of a setting needs. It becomes part of host names.
+    fn region(&mut self, path: &str, value: &str) -> String {
+        let region = self.some("stream.region");
+        let is_one = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        match region {
+            None => self.bad(path, format!("`{value}` needs a region"), "set `stream.region`, e.g. `eu-central-1`"),
+            Some(region) if is_one(&region) => return region,
+            Some(_) => self.bad("stream.region", "it is no region", "write one such as `eu-central-1`"),
+        }
+        String::new()
+    }
+
+    /// An optional URL of a service of AWS's, without credentials in it.
+    fn url(&mut self, path: &str) -> Option<String> {
+        let url = self.some(path);
+        match url.as_deref().map(|url| url.split_once("://")) {
+            Some(Some(("http" | "https", rest))) if rest.contains('@') => {
+                let fix = "let the process find its credentials as AWS programs do, e.g. in variables";
+                self.bad(path, "it holds a user", fix);
+            }
+            None | Some(Some(("http" | "https", _))) => {}
+            Some(_) => self.bad(path, "it is no URL", "write a URL such as `https://minio.example.com`"),
+        }
+        url
     }
 
     fn client_paths(&self) -> Vec<String> {
@@ -229,15 +295,7 @@ impl Check<'_> {
                 self.useless(path, "`lake.root` is a folder");
             }
         }
-        let endpoint = self.some("lake.endpoint");
-        match endpoint.as_deref().map(|endpoint| endpoint.split_once("://")) {
-            Some(Some(("http" | "https", rest))) if rest.contains('@') => {
-                let fix = "let the process find its credentials as AWS programs do, e.g. in variables";
-                self.bad("lake.endpoint", "it holds a user", fix);
-            }
-            None | Some(Some(("http" | "https", _))) => {}
-            Some(_) => self.bad("lake.endpoint", "it is no URL", "write a URL such as `https://minio.example.com`"),
-        }
+        let endpoint = self.url("lake.endpoint");
         let (region, kms_key) = (self.some("lake.region"), self.some("lake.kms_key"));
         Lake { root, region, endpoint, kms_key, memory: self.size("lake.memory", ByteSize::mib(64)) }
     }

@@ -7,10 +7,10 @@ use weir_core::name::{Identifier, TableName};
 
 use crate::check_rule;
 use crate::error::{Fault, Place, Problem, suggest};
-use crate::file::{ConnectorWord, ContractFile, SourceFile};
+use crate::file::{ConnectorWord, ContractFile, SchemaChangesWord, SourceFile};
 use crate::model::SqlFile;
 use crate::sql;
-use crate::table::{Connector, ConnectorKind, Table};
+use crate::table::{Connector, ConnectorKind, SchemaChanges, Table};
 use crate::yaml::Document;
 
 /// A file that was read: its tree for places, its value for content.
@@ -58,6 +58,11 @@ pub(crate) fn check(files: &TableFiles, problems: &mut Vec<Problem>) -> Tables {
                     key,
                     pii,
                     expectations: Vec::new(),
+                    schema_changes: match contract.value.schema_changes {
+                        None | Some(SchemaChangesWord::Evolve) => SchemaChanges::Evolve,
+                        Some(SchemaChangesWord::Hold) => SchemaChanges::Hold,
+                        Some(SchemaChangesWord::Stop) => SchemaChanges::Stop,
+                    },
                     staging_sql: None,
                 });
             }

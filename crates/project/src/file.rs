@@ -50,8 +50,11 @@ pub struct StreamFile {
     pub brokers: Option<String>,
     /// Port of the embedded broker, e.g. `9092`. A free one when left out.
     pub port: Option<u16>,
-    /// `embedded`, or the URL of a Confluent-compatible registry such as `https://registry:8081`.
+    /// `embedded`, the URL of a Confluent-compatible registry such as `https://registry:8081`, or `glue`: the AWS Glue
+    /// Schema Registry of `stream.region`.
     pub registry: Option<String>,
+    /// A Glue service other than AWS's own, e.g. an interface endpoint's `https://vpce-0a1b.glue.eu-central-1.vpce.amazonaws.com`.
+    pub registry_endpoint: Option<String>,
     /// Port of the embedded registry, e.g. `8081`. A free one when left out.
     pub registry_port: Option<u16>,
     /// Partitions of each topic that Weir creates, e.g. `4`. More partitions are read in parallel.
@@ -59,6 +62,11 @@ pub struct StreamFile {
     pub partitions: Option<u16>,
     /// How long topics that Weir creates keep records, counted from arrival, e.g. `7d`.
     pub retention: Option<String>,
+    /// `iam`: external brokers are those of an MSK cluster in `stream.region` that lets in whom AWS IAM knows. Left out:
+    /// as `stream.client` says.
+    pub security: Option<SecurityWord>,
+    /// AWS region of a cluster with `security: iam` and of a registry `glue`, e.g. `eu-central-1`.
+    pub region: Option<String>,
     /// librdkafka settings for external brokers, passed through, e.g. `security.protocol: SASL_SSL`.
     pub client: Option<BTreeMap<String, Literal>>,
 }
@@ -150,6 +158,13 @@ pub struct MetricsFile {
     pub listen: Option<String>,
 }
 
+/// `iam`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecurityWord {
+    Iam,
+}
+
 /// `none` or `iam`.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -195,9 +210,21 @@ pub struct ContractFile {
     /// Columns in source order.
     #[schemars(length(min = 1))]
     pub columns: Vec<ContractColumn>,
+    /// What landing does when records come whose schema would change its table. `evolve` when left out.
+    pub schema_changes: Option<SchemaChangesWord>,
     /// Rules that each row is held to on its way into staging.
     #[serde(default)]
     pub expectations: Vec<ExpectationFile>,
+}
+
+/// `evolve` takes in new columns and stops the table at a type that its column cannot take; `hold` holds the table at its
+/// position while others go on; `stop` ends landing of all tables.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SchemaChangesWord {
+    Evolve,
+    Hold,
+    Stop,
 }
 
 /// A column of a source table.

@@ -9,7 +9,26 @@ use bytesize::ByteSize;
 
 use crate::secret::SecretText;
 
-/// Something that Weir runs itself, inside the process and on loopback, or that runs elsewhere.
+/// The schema registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegistryAt {
+    /// Inside the process, on loopback. A port of its own choice where none is given.
+    Embedded {
+        /// The port to listen on.
+        port: Option<u16>,
+    },
+    /// One with Confluent's API, at a URL.
+    Confluent(SecretText),
+    /// The AWS Glue Schema Registry.
+    Glue {
+        /// Its region.
+        region: String,
+        /// A service other than AWS's own.
+        endpoint: Option<String>,
+    },
+}
+
+/// Brokers that Weir runs itself, inside the process and on loopback, or that run elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// Inside the process. A port of its own choice where none is given.
@@ -17,7 +36,7 @@ pub enum Endpoint {
         /// The port to listen on.
         port: Option<u16>,
     },
-    /// Elsewhere: `host:port,host:port` for brokers, a URL for a registry.
+    /// Elsewhere: `host:port,host:port`.
     External(SecretText),
 }
 
@@ -26,8 +45,10 @@ pub enum Endpoint {
 pub struct Stream {
     /// Kafka brokers.
     pub brokers: Endpoint,
-    /// The schema registry (Confluent API).
-    pub registry: Endpoint,
+    /// The schema registry.
+    pub registry: RegistryAt,
+    /// The AWS region of an MSK cluster that lets in whom IAM knows; none: as `client` says.
+    pub iam: Option<String>,
     /// Partitions of a topic that Weir creates; at least 1.
     pub partitions: i32,
     /// How long a topic that Weir creates keeps records, counted from arrival.

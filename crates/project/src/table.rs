@@ -25,9 +25,34 @@ pub struct Table {
     pub pii: BTreeSet<Identifier>,
     /// Rules that staging holds each row to, in declared order.
     pub expectations: Vec<Expectation>,
+    /// What landing does with records whose schema would change its table.
+    pub schema_changes: SchemaChanges,
     /// Light cleaning, `models/staging/<table>.sql`: a row-wise SELECT over `landing.<table>` that
     /// gives the contract's columns again. None: columns are taken as they come.
     pub staging_sql: Option<SqlFile>,
+}
+
+/// What landing does with records whose schema would change its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaChanges {
+    /// New columns are taken in; a type that a column cannot take stops the table.
+    #[default]
+    Evolve,
+    /// The table waits at its position, others go on.
+    Hold,
+    /// Landing of all tables ends.
+    Stop,
+}
+
+impl SchemaChanges {
+    /// The word in YAML.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evolve => "evolve",
+            Self::Hold => "hold",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// Who writes a topic.

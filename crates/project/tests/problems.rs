@@ -5,6 +5,9 @@ use std::path::Path;
 
 use weir_project::{load, validate};
 
+#[path = "problems/stream.rs"]
+mod stream;
+
 struct Pipeline(tempfile::TempDir);
 
 /// A small pipeline that is right; tests break it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use weir_core::value::Value;
-use weir_project::{Auth, Endpoint, LakeRoot, ModelKind, Rule, Scd, SecretText, Severity, load, validate};
+use weir_project::{Auth, Endpoint, LakeRoot, ModelKind, RegistryAt, Rule, Scd, SecretText, Severity, load, validate};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -88,7 +88,9 @@ fn the_second_pipeline_has_other_names_keys_and_types() {
 fn production_keeps_its_secrets_as_references() {
     let project = load(&retail(), "prod", &[]).expect("right");
     assert_eq!(project.stream.brokers, Endpoint::External(SecretText::plain("${env:WEIR_BROKERS}")));
-    assert_eq!(project.stream.client["sasl.password"].as_written(), "${file:/run/secrets/weir-brokers-password}");
+    let registry = "https://${env:WEIR_REGISTRY_USER}:${env:WEIR_REGISTRY_PASSWORD}@registry.prod.example.com";
+    assert_eq!(project.stream.registry, RegistryAt::Confluent(SecretText::plain(registry)));
+    assert_eq!(project.stream.iam.as_deref(), Some("eu-central-1"));
     assert_eq!(project.lake.root, LakeRoot::S3("s3://retail-datalake-prod".into()));
     assert_eq!(project.warehouse.auth, Auth::Iam);
 }

@@ -27,6 +27,7 @@ pub(crate) fn table(name: &str, columns: &[(&str, &str, bool)], key: &[&str]) ->
         key: key.iter().map(|name| name.parse().unwrap()).collect(),
         pii: BTreeSet::new(),
         expectations: Vec::new(),
+        schema_changes: weir_project::SchemaChanges::Evolve,
         staging_sql: None,
     }
 }

@@ -66,6 +66,7 @@ fn table(expectations: Vec<Expectation>) -> Table {
         key: vec!["id".parse().unwrap()],
         pii: Default::default(),
         expectations,
+        schema_changes: weir_project::SchemaChanges::Evolve,
         staging_sql: None,
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Truncation {
     topic: String,
     partition: i32,
     offset: i64,
-    schema_id: i32,
+    schema_id: Option<i32>,
     ingested_at: i64,
 }
 
@@ -64,6 +64,7 @@ pub(crate) fn known(staging: &Table) -> Truncations {
 pub(crate) fn position(order_key: &OrderKey, truncation: &Truncation) -> (String, i64) {
     let Truncation { source_ts, topic, partition, offset, schema_id, ingested_at } = truncation;
     let order_key = order_key.to_hex();
+    let schema_id = schema_id.map_or_else(String::new, |id| id.to_string());
     (format!("{KNOWN}{order_key}:{source_ts}:{topic}:{partition}:{schema_id}:{ingested_at}"), *offset)
 }
 
@@ -75,7 +76,7 @@ fn read_position(name: &str, offset: i64) -> Option<(OrderKey, Truncation)> {
         topic: topic.to_owned(),
         partition: partition.parse().ok()?,
         offset,
-        schema_id: schema_id.parse().ok()?,
+        schema_id: if schema_id.is_empty() { None } else { Some(schema_id.parse().ok()?) },
         ingested_at: ingested_at.parse().ok()?,
     };
     Some((OrderKey::try_from(order_key.to_owned()).ok()?, truncation))
@@ -98,7 +99,7 @@ pub(crate) fn take_out(landed: RecordBatch) -> Result<(RecordBatch, Vec<(OrderKe
             topic: weir[3].as_string::<i32>().value(row).to_owned(),
             partition: weir[4].as_primitive::<Int32Type>().value(row),
             offset: weir[5].as_primitive::<Int64Type>().value(row),
-            schema_id: weir[6].as_primitive::<Int32Type>().value(row),
+            schema_id: weir[6].is_valid(row).then(|| weir[6].as_primitive::<Int32Type>().value(row)),
             ingested_at: time(7, row),
         };
         (OrderKey::from_stored(weir[1].as_binary::<i32>().value(row)), truncation)
@@ -129,7 +130,7 @@ impl Truncation {
             Arc::new(text(&self.topic)),
             Arc::new(Int32Array::from_value(self.partition, rows)),
             Arc::new(Int64Array::from_value(self.offset, rows)),
-            Arc::new(Int32Array::from_value(self.schema_id, rows)),
+            Arc::new(Int32Array::from_iter(std::iter::repeat_n(self.schema_id, rows))),
             Arc::new(time(self.ingested_at)),
         ]
     }
@@ -311,7 +312,7 @@ mod tests {
             topic: "shop.order-item_1".into(),
             partition: 3,
             offset: 17,
-            schema_id: -2,
+            schema_id: Some(-2),
             ingested_at: 1_700_000_000_000_000,
         };
         let order_key = OrderKey::from_stored(&[0, 1, 255]);

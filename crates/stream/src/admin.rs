@@ -8,6 +8,7 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::aws::Tokens;
 use crate::connection::{Connection, REQUEST};
 use crate::error::StreamError;
 
@@ -26,17 +27,20 @@ pub struct TopicInfo {
 pub struct Admin {
     inner: AdminClient<DefaultClientContext>,
     brokers: String,
+    /// Nobody polls this client: it gets its tokens before it asks.
+    tokens: Tokens,
 }
 
 impl Admin {
     /// Connects.
     pub fn new(connection: &Connection) -> Result<Self, StreamError> {
         let inner = connection.config(&[]).create().map_err(|source| StreamError::Settings { source })?;
-        Ok(Self { inner, brokers: connection.brokers().to_owned() })
+        Ok(Self { inner, brokers: connection.brokers().to_owned(), tokens: connection.tokens() })
     }
 
     /// Topics of the cluster, by name; internal ones left out.
     pub fn topics(&self) -> Result<Vec<TopicInfo>, StreamError> {
+        self.tokens.ensure(self.inner.inner())?;
         let metadata = self.inner.inner().fetch_metadata(None, REQUEST);
         let metadata = metadata.map_err(|source| StreamError::topic("list", "*", &self.brokers, source))?;
         let mut topics: Vec<TopicInfo> = metadata
@@ -53,6 +57,7 @@ impl Admin {
     /// at least as long afterwards. Never shortens what a topic keeps: that would delete records.
     /// Retention counts from arrival: the broker stamps each record. Replication is the cluster's default.
     pub async fn ensure_topic(&self, name: &str, partitions: i32, retention: Duration) -> Result<(), StreamError> {
+        self.tokens.ensure(self.inner.inner())?;
         let milliseconds = retention.as_millis().to_string();
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1))
             .set(RETENTION, &milliseconds)
@@ -128,6 +133,7 @@ impl Admin {
 
     /// Deletes a topic with all its records.
     pub async fn delete_topic(&self, name: &str) -> Result<(), StreamError> {
+        self.tokens.ensure(self.inner.inner())?;
         let options = AdminOptions::new().request_timeout(Some(REQUEST));
         let answers = self.inner.delete_topics(&[name], &options).await;
         let answers = answers.map_err(|source| StreamError::topic("delete", name, &self.brokers, source))?;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use crate::aws::{Provider, Tokens};
+
 /// How long a request may take before the brokers count as not answering.
 pub(crate) const REQUEST: Duration = Duration::from_secs(20);
 
@@ -13,6 +15,7 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(20);
 pub struct Connection {
     brokers: String,
     client: BTreeMap<String, String>,
+    tokens: Tokens,
 }
 
 impl std::fmt::Debug for Connection {
@@ -24,7 +27,22 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// `brokers` is librdkafka's bootstrap list; `client` its settings, with secrets resolved.
     pub fn new(brokers: impl Into<String>, client: BTreeMap<String, String>) -> Self {
-        Self { brokers: brokers.into(), client }
+        Self { brokers: brokers.into(), client, tokens: Tokens::default() }
+    }
+
+    /// The same brokers, which let in whom AWS IAM knows: those of an MSK cluster in this region. Every client shows
+    /// them tokens made with the credentials of this process.
+    pub fn with_iam(self, region: impl Into<String>) -> Self {
+        self.with_tokens(Tokens::iam(region, Provider::of_process()))
+    }
+
+    pub(crate) fn with_tokens(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// Tokens for one client.
+    pub(crate) fn tokens(&self) -> Tokens {
+        self.tokens.for_another()
     }
 
     /// The bootstrap list.
@@ -36,6 +54,11 @@ impl Connection {
     pub(crate) fn config(&self, ours: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers);
+        if self.tokens.are_needed() {
+            config.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "OAUTHBEARER");
+            // A small broker of MSK takes 4 new connections a second with IAM, and refuses more.
+            config.set("reconnect.backoff.ms", "1000");
+        }
         for (key, value) in ours {
             config.set(*key, *value);
         }

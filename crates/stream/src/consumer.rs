@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::aws::Tokens;
 use crate::batch::{Batch, Record};
 use crate::connection::{Connection, REQUEST};
 use crate::error::StreamError;
@@ -28,17 +29,25 @@ pub enum Start {
 const NO_GROUP: &str = "weir";
 
 /// What the group has said since the caller last asked: this reader's partitions from now on.
-#[derive(Default)]
-struct Given(Mutex<Option<Vec<i32>>>);
+struct Given {
+    partitions: Mutex<Option<Vec<i32>>>,
+    tokens: Tokens,
+}
 
 impl Given {
     fn news(&self) -> std::sync::MutexGuard<'_, Option<Vec<i32>>> {
         // What is inside is whole after a panic elsewhere.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Given {}
+impl ClientContext for Given {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.tokens.generate()
+    }
+}
 
 impl ConsumerContext for Given {
     /// Takes note, and reads nothing: the offsets to read from are the caller's, which assigns.
@@ -87,7 +96,8 @@ impl Consumer {
         config.set("group.id", group);
         // The only protocol that [`Given`] speaks: each round takes all partitions away and gives them anew.
         config.set("group.protocol", "classic").set("partition.assignment.strategy", "range,roundrobin");
-        let made = config.create_with_context(Given::default());
+        let given = Given { partitions: Mutex::default(), tokens: connection.tokens() };
+        let made = config.create_with_context(given);
         let inner: BaseConsumer<Given> = made.map_err(|source| StreamError::Settings { source })?;
         Ok(Self {
             inner,
@@ -105,6 +115,7 @@ impl Consumer {
 
     /// Partition numbers, ascending.
     pub fn partitions(&self) -> Result<Vec<i32>, StreamError> {
+        self.let_in()?;
         let metadata =
             self.inner.fetch_metadata(Some(&self.topic), REQUEST).map_err(|source| self.failed("describe", source))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == self.topic) else {
@@ -123,12 +134,14 @@ impl Consumer {
 
     /// First offset still held, and the offset of the next record to come.
     pub fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError> {
+        self.let_in()?;
         let marks = self.inner.fetch_watermarks(&self.topic, partition, REQUEST);
         marks.map_err(|source| self.failed("read the offsets of", source))
     }
 
     /// The id under which the broker knows this topic; another one after it was deleted and made anew.
     pub fn topic_id(&self) -> Result<TopicId, StreamError> {
+        self.let_in()?;
         topic_id(self.inner.client(), &self.topic).map_err(|source| self.failed("describe", source))
     }
 
@@ -229,6 +242,11 @@ impl Consumer {
             }
         }
         self.failed("read", source)
+    }
+
+    /// Before whatever may come before the first poll.
+    fn let_in(&self) -> Result<(), StreamError> {
+        self.inner.context().tokens.ensure(self.inner.client())
     }
 
     fn failed(&self, action: &'static str, source: KafkaError) -> StreamError {

@@ -2,6 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use weir_core::diagnosis::{Code, Diagnose, Diagnosis, Retry};
+use weir_core::schema_id::SchemaId;
 
 /// Why the stream did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,7 @@ pub enum StreamError {
     #[error("the schema registry does not know schema id {id}")]
     UnknownSchema {
         /// The id.
-        id: u32,
+        id: SchemaId,
     },
     /// The registry answered with an error.
     #[error("the schema registry answered {status} (code {code}): {message}")]
@@ -89,9 +90,21 @@ pub enum StreamError {
         /// HTTP status.
         status: u16,
         /// The registry's own code.
-        code: i64,
+        code: String,
         /// The registry's own message.
         message: String,
+    },
+    /// The Glue registry is asked for schemas by id, and for nothing else.
+    #[error("an AWS Glue registry cannot be {what} by Weir")]
+    OnlyRead {
+        /// What was tried, e.g. `written`.
+        what: &'static str,
+    },
+    /// AWS asks who this is, and nothing around this process says so.
+    #[error("no AWS credentials: {problem}")]
+    Credentials {
+        /// Where they were looked for, and why nothing was found there; no secret.
+        problem: String,
     },
 }
 
@@ -175,6 +188,18 @@ impl Diagnose for StreamError {
                 "the schema is not compatible with the subject's, or the registry wants credentials",
                 "read the registry's own message",
                 Retry::Never,
+            ),
+            Self::OnlyRead { .. } => (
+                "W3211",
+                "Weir reads schemas of an AWS Glue registry by their ids; its producers register them",
+                "use a registry with Confluent's API for this command",
+                Retry::Never,
+            ),
+            Self::Credentials { .. } => (
+                "W3212",
+                "`stream.security: iam` and `stream.registry: glue` need AWS credentials, and none were found",
+                "give the task or the pod a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                Retry::Later,
             ),
         };
         Diagnosis { code: Code(code), cause, fix, retry }

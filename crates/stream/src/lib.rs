@@ -24,6 +24,7 @@
 //! ```
 
 mod admin;
+mod aws;
 mod batch;
 mod connection;
 mod consumer;

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
+use crate::aws::Tokens;
 use crate::connection::Connection;
 use crate::error::StreamError;
 
@@ -16,13 +18,19 @@ use crate::error::StreamError;
 pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 
 /// Counts what was refused; success needs no memory.
-#[derive(Default)]
 struct Deliveries {
     refused: AtomicU64,
     first: Mutex<Option<KafkaError>>,
+    tokens: Tokens,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.tokens.generate()
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
@@ -57,8 +65,10 @@ impl Producer {
             ("queue.buffering.max.kbytes", "131072"),
             ("message.max.bytes", "16777216"),
         ]);
-        let inner =
-            config.create_with_context(Deliveries::default()).map_err(|source| StreamError::Settings { source })?;
+        let deliveries =
+            Deliveries { refused: AtomicU64::default(), first: Mutex::default(), tokens: connection.tokens() };
+        // Its own thread polls it, so that it has tokens from the start.
+        let inner = config.create_with_context(deliveries).map_err(|source| StreamError::Settings { source })?;
         Ok(Self { inner, brokers: connection.brokers().to_owned() })
     }
 

@@ -1,13 +1,16 @@
 //! Settings and the registry's client. What the client does on a cluster is in `tests/`.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 use weir_core::diagnosis::{Diagnose, Retry};
 
 use crate::{Connection, Consumer, Registry, StreamError};
+
+mod iam;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"int"}]}"#;
 
@@ -44,51 +47,70 @@ async fn the_registry_gives_one_id_per_schema_and_knows_what_it_does_not_know() 
         let id = registry.register("t-key", SCHEMA).unwrap();
         assert_eq!(registry.register("t-key", SCHEMA).unwrap(), id);
         // Another client has nothing in its cache.
-        let text = Registry::new(url.clone()).schema(id).unwrap();
+        let text = Registry::new(url.clone()).schema(id.into()).unwrap();
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(json(&text), json(SCHEMA));
         assert_eq!(registry.subjects().unwrap(), ["t-key"]);
-        assert!(matches!(registry.schema(id + 1000), Err(StreamError::UnknownSchema { .. })));
+        assert_eq!(json(&registry.latest("t-key").unwrap().unwrap()), json(SCHEMA));
+        assert_eq!(registry.latest("other-key").unwrap(), None);
+        assert!(matches!(registry.schema((id + 1000).into()), Err(StreamError::UnknownSchema { .. })));
         assert!(matches!(registry.register("t-key", "no schema"), Err(StreamError::RegistryRefused { .. })));
         // A path that is no registry's says nothing about an id.
-        assert!(matches!(Registry::new(format!("{url}/wrong")).schema(id), Err(StreamError::RegistryRefused { .. })));
+        assert!(matches!(
+            Registry::new(format!("{url}/wrong")).schema(id.into()),
+            Err(StreamError::RegistryRefused { .. })
+        ));
     })
     .await;
     server.shutdown().await.unwrap();
 }
 
-/// Takes one HTTP request and refuses it; gives the request's header.
-fn refusing() -> (SocketAddr, std::thread::JoinHandle<String>) {
+/// Answers as many requests as there are answers, of status and body; gives the requests, heads and bodies.
+pub(crate) fn serving(answers: Vec<(u16, String)>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let served = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            request.push(byte[0]);
-        }
-        let answer = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap()
+        let one = |(status, text): (u16, String)| {
+            let (stream, _) = listener.accept().unwrap();
+            let mut reading = BufReader::new(stream);
+            let (mut request, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reading.read_line(&mut line).unwrap();
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                request.push_str(&line);
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reading.read_exact(&mut body).unwrap();
+            request.push_str(&String::from_utf8(body).unwrap());
+            let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+            reading.get_mut().write_all((head + &text).as_bytes()).unwrap();
+            request
+        };
+        answers.into_iter().map(one).collect()
     });
-    (address, served)
+    (url, served)
 }
 
 #[test]
 fn a_registrys_user_and_password_go_into_the_request_and_nowhere_else() {
-    let (address, served) = refusing();
+    let (url, served) = serving(vec![(401, String::new())]);
+    let address = url.trim_start_matches("http://");
     let registry = Registry::new(format!("http://me:p%40ss%2Fword@{address}/api"));
     assert_eq!(registry.url(), format!("http://{address}/api"));
     let error = registry.subjects().unwrap_err();
     assert!(matches!(error, StreamError::RegistryRefused { status: 401, .. }), "{error:?}");
-    let request = served.join().unwrap();
+    let request = served.join().unwrap().remove(0);
     assert!(request.starts_with("GET /api/subjects HTTP/1.1\r\n"), "{request}");
     // `me:p@ss/word`
     assert!(request.contains("authorization: Basic bWU6cEBzcy93b3Jk\r\n"), "{request}");
 
-    let down = Registry::new(format!("https://me:geheim@{}", nobody())).schema(1).unwrap_err();
+    let down = Registry::new(format!("https://me:geheim@{}", nobody())).schema(1.into()).unwrap_err();
     assert!(matches!(down, StreamError::RegistryDown { .. }), "{down:?}");
     assert!(!format!("{down} {down:?}").contains("geheim"), "{down:?}");
 }
@@ -96,7 +118,7 @@ fn a_registrys_user_and_password_go_into_the_request_and_nowhere_else() {
 #[test]
 fn a_registry_that_does_not_answer_is_an_outage_and_a_known_schema_is_still_known() {
     let registry = Registry::new(format!("http://{}", nobody()));
-    let error = registry.schema(1).unwrap_err();
+    let error = registry.schema(1.into()).unwrap_err();
     assert!(matches!(error, StreamError::RegistryDown { .. }), "{error:?}");
     assert_eq!(error.diagnosis().retry, Retry::Later);
 }

@@ -313,6 +313,49 @@ pub fn s3(percent: u32) -> Option<S3Server> {
     Some(S3Server { process, endpoint: text("endpoint"), bucket: text("bucket") })
 }
 
+/// A Glue Schema Registry, a double, for as long as it lives.
+pub struct GlueServer {
+    process: Child,
+    /// Its URL.
+    pub endpoint: String,
+    /// The UUIDs of the schemas that it was started with.
+    pub versions: Vec<String>,
+}
+
+impl Drop for GlueServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Starts a Glue Schema Registry (`tests/parts/glue.py`) with these schemas, or skips.
+///
+/// # Panics
+/// When it does not start where it is installed.
+#[track_caller]
+pub fn glue(schemas: &[PathBuf]) -> Option<GlueServer> {
+    let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
+        let import = "import moto.server, moto.glue.models";
+        let known = Command::new(python).args(["-c", import]).stderr(Stdio::null()).status();
+        known.is_ok_and(|status| status.success())
+    });
+    let Some(python) = python else {
+        skip("glue", "WEIR_PYTHON names no Python with a Glue server (`./dev test` makes one)");
+        return None;
+    };
+    let mut command = script_of(&python, &root().join("tests/parts/glue.py"));
+    command.args(schemas).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().expect("Python starts");
+    let mut line = String::new();
+    let stdout = process.stdout.take().expect("its output is a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("the Glue server says where it is");
+    let texts = |name: &str| said[name].as_array().into_iter().flatten().filter_map(|one| one.as_str());
+    let versions = texts("versions").map(str::to_owned).collect();
+    Some(GlueServer { process, endpoint: said["endpoint"].as_str().expect("a URL").to_owned(), versions })
+}
+
 /// Runs an outside reader and parses the JSON that it prints.
 ///
 /// # Panics

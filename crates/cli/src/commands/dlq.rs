@@ -165,7 +165,7 @@ fn show(table: &Table, whole: &Whole, decoded: Option<String>) -> Shown {
         ("record time", letter.timestamp.map_or(Value::Null, time)),
         ("landed", time(letter.ingested_at)),
         ("reason", json!(letter.reason)),
-        ("schema id", json!(letter.schema_id)),
+        ("schema id", json!(whole.schema_id().map(|id| id.to_string()))),
         ("state", json!(state(letter))),
         ("by", json!(mark.map(|mark| &mark.actor().by))),
         ("at", mark.map_or(Value::Null, |mark| time(mark.actor().at))),

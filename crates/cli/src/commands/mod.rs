@@ -11,6 +11,7 @@ mod plan;
 mod reconcile;
 mod replay;
 mod restate;
+mod schema;
 mod serve;
 mod sql;
 mod status;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Replay(args) => replay::run(&global, args).await,
         Command::Topic(args) => topic::run(&global, &args).await,
         Command::Dlq(args) => dlq::run(&global, args).await,
+        Command::Schema(args) => schema::run(&global, &args).await,
         Command::Stream(args) => stream::run(&global, &args).await,
         Command::Build(args) => build::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,

@@ -62,6 +62,7 @@ fn tables(status: &Status) -> Listing {
         "open letters",
         "last batch",
         "last batch ms",
+        "held",
     ]);
     for table in &status.tables {
         let of_table = || status.partitions.iter().filter(|partition| partition.table == table.table);
@@ -83,6 +84,7 @@ fn tables(status: &Status) -> Listing {
             json!(table.open_letters),
             json!(last.map(|last| last.records)),
             json!(last.map(|last| last.milliseconds)),
+            json!(table.held),
         ]);
     }
     listing

@@ -235,6 +235,7 @@ fn source(of: &str, key: &[&str], columns: &[(&str, ColumnType)]) -> Table {
         key: key.iter().map(|of| name(of)).collect(),
         pii: [name("name")].into(),
         expectations: vec![],
+        schema_changes: weir_project::SchemaChanges::Evolve,
         staging_sql: None,
     }
 }

@@ -1,15 +1,20 @@
 //! Decoded batches and JSON against apache-avro's reading of the same bytes.
 
+use std::io::Write as _;
+
 use apache_avro::types::Value as Avro;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use serde_json::Value as Json;
 use weir_core::value::Value;
 
 use super::fixtures::{Fixture, Folder, bare, table};
 use crate::bounds::unscaled;
+use crate::decode::Schemas;
 use crate::values::value_at;
-use crate::{Decoded, RawRecord};
+use crate::{Decoded, Decoder, RawRecord};
 
 /// Whether an Arrow value says what an Avro value says; a time may have come in any unit.
 pub fn agrees(array: &ArrayRef, row: usize, avro: &Avro) -> bool {
@@ -76,6 +81,43 @@ fn decode(folder: &Folder, records: &[&Fixture], key: &[&str]) -> Decoded {
     let raw: Vec<RawRecord<'_>> = records.iter().map(|record| record.raw()).collect();
     let table = table("any", key, &["customer_id int"]);
     folder.decoder().decode(&table, &raw)
+}
+
+/// The same events as AWS Glue's serializer frames them, plain and compressed.
+#[test]
+fn every_event_in_a_glue_frame_decodes_to_the_same_rows_and_json() {
+    let folder = Folder::read("debezium-sqlserver");
+    let mut compared = 0;
+    for record in folder.records.iter().filter(|record| record.value.is_some()) {
+        let value = record.value.as_deref().unwrap();
+        let (number, _) = crate::frame(value).unwrap();
+        let uuid = [number.to_string().as_bytes()[0]; 16];
+        let schema = folder.schemas[&number].to_string();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(&value[5..]).unwrap();
+        let packed = zlib.finish().unwrap();
+        let frames =
+            [value.to_vec(), [&[3, 0][..], &uuid, &value[5..]].concat(), [&[3, 5][..], &uuid, &packed].concat()];
+        let [plain, glue, zlib] = frames.map(|value| {
+            let mut decoder = Decoder::default();
+            decoder.add_schema(number, &schema).unwrap();
+            decoder.add_schema(uuid, &schema).unwrap();
+            let raw = RawRecord { partition: 0, offset: 0, timestamp_ms: 0, key: None, value: Some(&value) };
+            let decoded = decoder.decode(&table("any", &[], &[]), &[raw]);
+            assert_eq!(decoded.rejects, []);
+            let mut schemas = Schemas::default();
+            schemas.add(number, &schema).unwrap();
+            schemas.add(uuid, &schema).unwrap();
+            let mut json = Vec::new();
+            schemas.cdc_json(&value, &mut json).unwrap();
+            (decoded.rows[0].batch.clone(), decoded.rows[0].schema_id, json)
+        });
+        assert_eq!((&glue.0, &glue.2), (&plain.0, &plain.2));
+        assert_eq!((&zlib.0, &zlib.2), (&plain.0, &plain.2));
+        assert_eq!((plain.1, glue.1, zlib.1), (number, uuid.into(), uuid.into()));
+        compared += 1;
+    }
+    assert_eq!(compared, 26);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, AsArray};
 use proptest::prelude::*;
+use weir_core::schema_id::SchemaId;
 
 use super::agreement::row_agrees;
 use super::fixtures::{Folder, apache, table};
@@ -11,7 +12,7 @@ use crate::error::EnvelopeError;
 use crate::record::{RawRecord, Reject};
 use crate::tree::Envelope;
 
-fn record(value: &[u8]) -> RawRecord<'_> {
+pub fn record(value: &[u8]) -> RawRecord<'_> {
     RawRecord { partition: 0, offset: 0, timestamp_ms: 0, key: None, value: Some(value) }
 }
 
@@ -117,7 +118,7 @@ fn each_kind_of_damage_has_its_reject() {
         (vec![0, 0, 0], Reject::Truncated),
         (vec![0, 0, 0, 0, 7], Reject::Truncated),
         (cut, Reject::Truncated),
-        (unknown, Reject::UnknownSchema(8)),
+        (unknown, Reject::UnknownSchema(8.into())),
         (Message { tail: &[0], ..good() }.bytes(), Reject::TrailingBytes),
         (image(&[4]).bytes(), Reject::BadUnion),
         (image(&[1]).bytes(), Reject::BadUnion),
@@ -191,13 +192,13 @@ fn alternating_schemas_make_one_part_each() {
         let found = folder
             .of_topic("retail.customer.cdc")
             .into_iter()
-            .find(|record| record.value.as_deref().is_some_and(|value| crate::frame(value).unwrap().0 == id));
+            .find(|record| record.value.as_deref().is_some_and(|value| crate::frame(value).unwrap().0 == id.into()));
         found.unwrap().value.clone().unwrap()
     };
     let values: Vec<Vec<u8>> = (0..100).map(|at| of(if at % 2 == 0 { 2 } else { 11 })).collect();
     let decoded = decode(&mut folder.decoder(), &["customer_id"], &values);
     let parts: Vec<_> = decoded.rows.iter().map(|part| (part.schema_id, part.index.len())).collect();
-    assert_eq!(parts, [(2, 50), (11, 50)]);
+    assert_eq!(parts, [(2.into(), 50), (11.into(), 50)]);
     assert_eq!(decoded.rows[1].index[..3], [1, 3, 5]);
 }
 
@@ -217,11 +218,11 @@ fn schemas_are_asked_for_once_and_may_be_refused() {
     let mut other = good.clone();
     other[4] = 9;
     let records = [record(&other), record(&good), record(&other), record(b"junk")];
-    assert_eq!(decoder.schema_ids_needed(&records), [9]);
-    decoder.refuse_schema(9, Reject::UnsupportedSchema(9));
+    assert_eq!(decoder.schema_ids_needed(&records), [9.into()]);
+    decoder.refuse_schema(9, Reject::UnsupportedSchema(9.into()));
     assert!(decoder.schema_ids_needed(&records).is_empty());
     let decoded = decoder.decode(&table("any", &["id"], &["id int"]), &records);
-    assert_eq!(decoded.rejects[0], (0, Reject::UnsupportedSchema(9)));
+    assert_eq!(decoded.rejects[0], (0, Reject::UnsupportedSchema(9.into())));
 }
 
 #[test]
@@ -321,7 +322,7 @@ fn apply(mutation: &Mutation, body: &mut Vec<u8>) {
 
 /// What must hold of any bytes under any schema: no panic; what passes the walk is one row that apache-avro reads the
 /// same, and JSON that parses; what does not is a reject on both ways.
-pub fn hold(schema: &str, id: u32, value: &[u8]) -> bool {
+pub fn hold(schema: &str, id: SchemaId, value: &[u8]) -> bool {
     let mut decoder = Decoder::default();
     decoder.add_schema(id, schema).unwrap();
     let mut schemas = Schemas::default();
@@ -339,13 +340,13 @@ pub fn hold(schema: &str, id: u32, value: &[u8]) -> bool {
     assert_eq!(decoded.rows[0].batch.num_rows(), 1);
     assert_eq!(written, Ok(()));
     serde_json::from_slice::<serde_json::Value>(&json).unwrap();
-    let (_, body) = crate::frame(value).unwrap();
-    let event = apache(schema, body).expect("apache-avro takes what the walk takes");
+    let body = crate::frame(value).unwrap().1.unpack(usize::MAX).unwrap();
+    let event = apache(schema, &body).expect("apache-avro takes what the walk takes");
     assert!(row_agrees(&decoded.rows[0].batch, 0, &event), "{event:?}\n{}", String::from_utf8_lossy(&json));
     true
 }
 
-fn cases() -> Vec<(u32, String, Vec<u8>)> {
+fn cases() -> Vec<(SchemaId, String, Vec<u8>)> {
     let mut cases = Vec::new();
     for name in ["debezium-sqlserver", "debezium-postgres", "debezium-postgres/mode-variants"] {
         let folder = Folder::read(name);
@@ -357,7 +358,7 @@ fn cases() -> Vec<(u32, String, Vec<u8>)> {
         }
     }
     let message = Message { before: ROW.to_vec(), op: "u", ..Message::good() };
-    cases.push((7, SCHEMA.to_owned(), message.bytes()));
+    cases.push((7.into(), SCHEMA.to_owned(), message.bytes()));
     cases
 }
 
@@ -369,7 +370,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         mutations in prop::collection::vec(mutation(), 1..4),
     ) {
-        thread_local!(static CASES: Vec<(u32, String, Vec<u8>)> = cases());
+        thread_local!(static CASES: Vec<(SchemaId, String, Vec<u8>)> = cases());
         CASES.with(|cases| {
             let (id, schema, value) = &cases[which.index(cases.len())];
             let mut body = value[5..].to_vec();
@@ -382,6 +383,6 @@ proptest! {
     fn arbitrary_bytes_are_rejected_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
         let envelope = Envelope::parse(7, SCHEMA).unwrap();
         let _ = Bounds::default().check(&envelope, &body, &KeyColumns::default());
-        hold(SCHEMA, 7, &[&[0, 0, 0, 0, 7], &body[..]].concat());
+        hold(SCHEMA, 7.into(), &[&[0, 0, 0, 0, 7], &body[..]].concat());
     }
 }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 use weir_core::column::Column;
+use weir_core::schema_id::SchemaId;
 use weir_project::{Connector, ConnectorKind, Table};
 
 use crate::decode::Decoder;
@@ -38,7 +39,7 @@ impl Fixture {
 /// Records and schemas of one folder.
 pub struct Folder {
     pub records: Vec<Fixture>,
-    pub schemas: BTreeMap<u32, Json>,
+    pub schemas: BTreeMap<SchemaId, Json>,
 }
 
 impl Folder {
@@ -48,7 +49,8 @@ impl Folder {
         let text =
             |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let list: Vec<Json> = serde_json::from_str(&text(folder.join("schemas.json"))).unwrap();
-        let schemas = list.iter().map(|one| (one["id"].as_u64().unwrap() as u32, one["schema"].clone())).collect();
+        let schemas =
+            list.iter().map(|one| ((one["id"].as_u64().unwrap() as u32).into(), one["schema"].clone())).collect();
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         let mut records = Vec::new();
@@ -80,7 +82,7 @@ impl Folder {
     /// What apache-avro makes of a framed message.
     pub fn apache(&self, value: &[u8]) -> Avro {
         let (id, body) = crate::frame(value).unwrap();
-        apache(&self.schemas[&id].to_string(), body).expect("apache-avro reads it")
+        apache(&self.schemas[&id].to_string(), &body.unpack(usize::MAX).unwrap()).expect("apache-avro reads it")
     }
 }
 
@@ -140,6 +142,7 @@ pub fn table(name: &str, key: &[&str], columns: &[&str]) -> Table {
         key: key.iter().map(|name| name.parse().unwrap()).collect(),
         pii: BTreeSet::new(),
         expectations: Vec::new(),
+        schema_changes: weir_project::SchemaChanges::Evolve,
         staging_sql: None,
     }
 }

@@ -3,5 +3,6 @@
 mod agreement;
 mod damage;
 mod fixtures;
+mod fuzz;
 mod generated;
 mod rows;

@@ -1,7 +1,7 @@
 //! Schemas and encoded events against Debezium's, and what apache-avro reads of ours.
 
 use apache_avro::types::Value as Avro;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use weir_core::change::Op;
 use weir_core::column::{Column, ColumnType};
 use weir_core::order_key::{Lsn, SqlServerPosition};
@@ -39,9 +39,9 @@ fn schemas_equal_those_that_debezium_registers() {
     let folder = Folder::read("debezium-sqlserver");
     for (table, key_id, value_id) in sql_server_tables() {
         let ours: Json = serde_json::from_str(&key_schema(&table)).unwrap();
-        assert_eq!(ours, folder.schemas[&key_id], "key of {}", table.name);
+        assert_eq!(ours, folder.schemas[&key_id.into()], "key of {}", table.name);
 
-        let mut theirs = folder.schemas[&value_id].clone();
+        let mut theirs = folder.schemas[&value_id.into()].clone();
         let columns = theirs["fields"][0]["type"][1]["fields"].as_array_mut().unwrap();
         columns.iter_mut().for_each(|column| *column = declared(column.take()));
         let ours: Json = serde_json::from_str(&value_schema(&table)).unwrap();
@@ -153,7 +153,8 @@ fn events_encoded_again_have_the_bytes_that_debezium_wrote() {
         for (table, may_be_finer) in [(declared, true), (numbers, false)] {
             let encoder = Encoder::new(&table, key_id, value_id);
             for record in folder.of_topic(&table.topic) {
-                let Some(bytes) = record.value.as_ref().filter(|value| crate::frame(value).unwrap().0 == value_id)
+                let Some(bytes) =
+                    record.value.as_ref().filter(|value| crate::frame(value).unwrap().0 == value_id.into())
                 else {
                     continue;
                 };
@@ -321,5 +322,5 @@ fn keys_are_read_back_by_apache_avro_in_key_order() {
     let key = apache(&key_schema(&table), &bytes[5..]).unwrap();
     let Avro::Record(fields) = bare(&key) else { panic!() };
     assert_eq!(fields, &[("b".into(), Avro::String("x".into())), ("a".into(), Avro::Int(3))]);
-    assert_eq!(json!(crate::frame(&bytes).unwrap().0), json!(9));
+    assert_eq!(crate::frame(&bytes).unwrap().0, 9.into());
 }

@@ -33,7 +33,7 @@ impl Outlet for Sent {
     }
 
     fn flush(&mut self) -> Result<(), StreamError> {
-        if self.deaf { Err(StreamError::UnknownSchema { id: 0 }) } else { Ok(()) }
+        if self.deaf { Err(StreamError::UnknownSchema { id: 0.into() }) } else { Ok(()) }
     }
 }
 

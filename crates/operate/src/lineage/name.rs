@@ -37,7 +37,7 @@ impl Lineage<'_> {
     }
 
     /// A column as the tree shows it.
-    pub(super) fn shown(&self, field: &Field) -> String {
+    pub(crate) fn shown(&self, field: &Field) -> String {
         match field.place {
             Place::Source => format!("source {}.{}", self.table_name(field), field.column),
             Place::Topic => {

@@ -8,6 +8,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{CommitInfo, Lake, Table};
+use weir_landing::policy::HELD;
 use weir_landing::worker::{INFO, newest_of};
 
 /// Commits that are read at once on the way back.
@@ -48,6 +49,8 @@ pub(super) struct Seen {
     pub(super) table: Table,
     pub(super) sums: Sums,
     pub(super) last: Option<LastBatch>,
+    /// Why the table waits at its position, if it does.
+    pub(super) held: Option<String>,
 }
 
 impl Seen {
@@ -55,13 +58,17 @@ impl Seen {
     pub(super) async fn open(lake: &Lake, name: &TableName, since: i64) -> Result<Option<Self>, Diagnosed> {
         let Some(table) = lake.table(Zone::Landing, name.as_str()).await? else { return Ok(None) };
         let mut up_to = table.version();
-        let mut seen = Self { table, sums: Sums::default(), last: None };
+        let mut seen = Self { table, sums: Sums::default(), last: None, held: None };
         while up_to >= 0 {
             let after = (up_to - BLOCK).max(-1);
             let block = seen.table.commit_infos(after, up_to).await?;
-            let newest = seen.last.take();
+            let (newest, held) = (seen.last.take(), seen.held.take());
             for commit in &block {
                 seen.take(commit, time(commit) >= since);
+            }
+            // What the newer commits say holds, if they say anything.
+            if newest.is_some() || held.is_some() {
+                seen.held = held;
             }
             seen.last = newest.or(seen.last);
             up_to = after;
@@ -83,7 +90,11 @@ impl Seen {
     }
 
     fn take(&mut self, commit: &CommitInfo, counts: bool) {
+        if let Some(why) = commit.info.get(HELD).and_then(Value::as_str) {
+            self.held = Some(why.to_owned());
+        }
         let Some(said) = commit.info.get(INFO) else { return };
+        self.held = None;
         let number = |name: &str| said.get(name).and_then(Value::as_u64).unwrap_or_default();
         let last = LastBatch {
             at: time(commit),

@@ -30,6 +30,8 @@ pub struct TableStatus {
     pub sums: Sums,
     /// Its last micro-batch.
     pub last: Option<LastBatch>,
+    /// Why the table waits at its position, where its contract does not take a schema change.
+    pub held: Option<String>,
     /// Dead letters that nobody has handled.
     pub open_letters: u64,
     /// Landing rows that staging has not read.
@@ -127,6 +129,7 @@ impl Watch {
                 table: table.name.clone(),
                 sums: seen.map(|seen| seen.sums).unwrap_or_default(),
                 last: seen.and_then(|seen| seen.last.clone()),
+                held: seen.and_then(|seen| seen.held.clone()),
                 open_letters: letters.get(&table.name).copied().unwrap_or_default(),
                 unstaged: match seen {
                     Some(seen) => unstaged(&seen.table, staged.map(|staged| &staged.table)).await?.0,

@@ -217,7 +217,10 @@ impl Trace<'_> {
         let found = self.zones.locate(&table, &files, Some(&columns), |batch| {
             // The schema id in front is the registry's; the rest is the key.
             let same = |row: &usize| match value_at(batch.column(3).as_ref(), *row) {
-                Some(Value::Bytes(bytes)) => bytes.len() > 5 && bytes[5..] == encoded[5..],
+                Some(Value::Bytes(bytes)) => {
+                    let body = weir_envelope::frame(&bytes).and_then(|(_, body)| body.unpack(encoded.len()));
+                    body.is_ok_and(|body| *body == encoded[5..])
+                }
                 _ => false,
             };
             (0..batch.num_rows()).filter(same).collect()
@@ -288,7 +291,11 @@ fn change(table: &Table, row: &Located, op: &str, state: &'static str) -> Change
         topic: row.value("_topic").to_string(),
         partition: row.int("_partition"),
         offset: row.int("_offset"),
-        schema_id: row.int("_schema_id"),
+        schema_id: match (row.value("_schema_id"), row.value("_schema_version_id")) {
+            (Value::Int(number), _) => number.into(),
+            (_, Value::Text(uuid)) => uuid.into(),
+            _ => serde_json::Value::Null,
+        },
         state,
         ..Change::default()
     }

@@ -62,8 +62,8 @@ pub struct Change {
     pub partition: i64,
     /// The record's offset.
     pub offset: i64,
-    /// The schema that the record was written with.
-    pub schema_id: i64,
+    /// The schema that the record was written with: a number, or the UUID of a version.
+    pub schema_id: serde_json::Value,
     /// `landed`, `staged` or `quarantined`: how far it has come.
     pub state: &'static str,
     /// Its row in landing; none where retention has removed it.

@@ -86,11 +86,12 @@ fn of_change(change: &Change, indent: usize, out: &mut Page) {
     let source: Vec<String> = std::iter::once(change.source.clone()).chain(position).collect();
     out.part(indent, "source", &source.join(", "));
     let (partition, offset) = (change.partition, change.offset);
-    out.part(
-        indent,
-        "topic",
-        &format!("{} partition {partition} offset {offset} schema {}", change.topic, change.schema_id),
-    );
+    let schema = match &change.schema_id {
+        serde_json::Value::String(uuid) => format!(" schema {uuid}"),
+        serde_json::Value::Null => String::new(),
+        number => format!(" schema {number}"),
+    };
+    out.part(indent, "topic", &format!("{} partition {partition} offset {offset}{schema}", change.topic));
     out.part(indent, "landing", &change.landing.as_ref().map_or_else(|| "removed by retention".to_owned(), spot));
     if let Some(staging) = &change.staging {
         out.part(indent, "staging", &spot(staging));

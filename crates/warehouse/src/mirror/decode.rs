@@ -12,6 +12,7 @@ use duckdb::ffi::duckdb_string_t;
 use duckdb::types::DuckString;
 use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
 use duckdb::vtab::arrow::WritableVector;
+use weir_core::schema_id::SchemaId;
 use weir_envelope::decode::Schemas;
 use weir_envelope::{Bounds, Reject, frame};
 use weir_stream::{Registry, StreamError};
@@ -22,7 +23,7 @@ pub trait Decode: Send + Sync {
     fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Decodes Confluent frames by the schemas of a registry, each fetched once.
+/// Decodes records by the schemas of a registry, each fetched once.
 pub struct RegistryDecode {
     registry: Registry,
     schemas: RwLock<Schemas>,
@@ -34,12 +35,12 @@ impl RegistryDecode {
         Self { registry, schemas: RwLock::new(Schemas::new(Bounds::default())) }
     }
 
-    fn learn(&self, id: u32) -> Result<(), StreamError> {
+    fn learn(&self, id: SchemaId) -> Result<(), StreamError> {
         match self.registry.schema(id) {
             Ok(text) => {
                 let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
                 if let Err(error) = schemas.add(id, &text) {
-                    tracing::warn!(id, error = %error, "a schema is no change event; its records count as errors");
+                    tracing::warn!(%id, error = %error, "a schema is no change event; its records count as errors");
                     schemas.refuse(id, Reject::UnsupportedSchema(id));
                 }
             }
