@@ -26,4 +26,5 @@ mod status;
 mod tidy;
 mod trace;
 mod truncate;
+mod upkeep;
 mod workflows;

@@ -12,13 +12,13 @@ use crate::error::LandingError;
 use crate::feed::Feed;
 use crate::gather::{Reader, Seen};
 use crate::start::{Gap, Held, Standing, claim, of_reader, reader};
-use crate::worker::{INFO, Landed, UNFINISHED, Worker, newest_of};
+use crate::worker::{INFO, Landed, Worker, newest_of};
 
 /// Commits in which the newest event of a partition is looked for.
 const RECENT: i64 = 50;
 
 impl<'a> Worker<'a> {
-    /// Opens the tables and removes what a killed writer left.
+    /// Opens the tables.
     pub(crate) async fn open(
         table: &'a weir_project::Table,
         settings: &'a Landing,
@@ -38,9 +38,6 @@ impl<'a> Worker<'a> {
             landed: Landed::default(),
         };
         worker.refresh().await?;
-        for table in [&worker.main, &worker.letters].into_iter().flatten() {
-            table.remove_orphans(2 * UNFINISHED).await.map_err(worker.failed())?;
-        }
         Ok(worker)
     }
 
