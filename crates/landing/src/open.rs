@@ -2,6 +2,7 @@
 //! thought: always from the table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
@@ -33,6 +34,7 @@ impl<'a> Worker<'a> {
             topic_id: String::new(),
             standing: Standing::default(),
             letters_at: BTreeMap::new(),
+            looked: SystemTime::now(),
             beginnings: Vec::new(),
             unpublished: Vec::new(),
             landed: Landed::default(),
@@ -44,6 +46,7 @@ impl<'a> Worker<'a> {
     /// Both tables as they are now.
     pub(crate) async fn refresh(&mut self) -> Result<(), LandingError> {
         let failed = self.failed();
+        self.looked = SystemTime::now();
         for (zone, table) in [(Zone::Landing, &mut self.main), (Zone::Deadletter, &mut self.letters)] {
             match table {
                 Some(table) => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -34,6 +34,9 @@ pub fn newest_of(said: &Value) -> impl Iterator<Item = (i32, i64)> + '_ {
     let pairs = said.get("newest").and_then(Value::as_object).into_iter().flatten();
     pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?)))
 }
+
+/// How old a look at the main table may be: what it names may be put together with others and, days later, deleted.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// How long to land.
 #[derive(Debug, Clone)]
@@ -149,6 +152,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) standing: Standing,
     /// The same of the dead letters.
     pub(crate) letters_at: BTreeMap<String, i64>,
+    /// When the main table was last seen at its newest version.
+    pub(crate) looked: SystemTime,
     /// Positions of all partitions before their first record, for a table's first commit.
     pub(crate) beginnings: Vec<(String, i64)>,
     /// Next offsets that are committed and that nobody has been told.
@@ -193,6 +198,9 @@ impl Worker<'_> {
         failpoint::hit("landing.decoded");
 
         let mut main = self.main_table(&decoded.parts).await?;
+        if self.looked.elapsed().is_ok_and(|since| since > FRESH) {
+            main.refresh().await.map_err(self.failed())?;
+        }
         let schema = union_of(main.full_name(), main.schema(), &decoded.parts).map_err(self.failed())?;
         let mut rows = Rows::new(&decoded.parts, &schema, &self.table.key).map_err(self.rows())?;
         let lateness = i64::try_from(self.settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
@@ -246,6 +254,7 @@ impl Worker<'_> {
         };
         self.main = Some(main);
         let Some((version, counts)) = done else { return Ok(false) };
+        self.looked = SystemTime::now();
         failpoint::hit("landing.committed");
         tracing::info!(version, received, landed = counts.landed, "micro-batch committed");
         self.standing.positions.extend(self.beginnings.drain(..));

@@ -55,8 +55,10 @@ async fn small_files_that_are_taken_become_one_with_their_rows_in_order_and_stat
     assert_eq!((gathered.tag(MIN_ORDER_KEY), gathered.tag(MAX_ORDER_KEY)), (Some("0f"), Some("27")));
     let at_once = table.write_file(file(10, 2..12)).await.unwrap();
     assert_eq!(gathered.stats, at_once.stats);
-    let (one, other) =
-        (again.read_all(&[gathered.clone()], None).await.unwrap(), again.read_all(&[at_once], None).await.unwrap());
+    let (one, other) = (
+        again.read_all(std::slice::from_ref(&gathered), None).await.unwrap(),
+        again.read_all(&[at_once], None).await.unwrap(),
+    );
     assert_eq!(one, other, "rows, values and order are those of one file");
     assert_eq!(all_ids(&again).await, (2..16).collect::<Vec<_>>());
 
@@ -238,7 +240,7 @@ async fn an_orphan_is_deleted_only_when_it_is_old_and_its_writer_can_no_longer_c
     age(&folder, &log(1), 5 * hour - 10 * minute);
     assert_eq!(unneeded(&table, hour).await, Vec::<String>::new(), "its writer may still come behind that commit");
     append_each(&mut table, 2..=2).await;
-    assert_eq!(unneeded(&table, hour).await, [orphan.path.clone()]);
+    assert_eq!(unneeded(&table, hour).await, std::slice::from_ref(&orphan.path));
     assert_eq!(unneeded(&table, 8 * hour).await, Vec::<String>::new(), "it is younger");
     let since = chrono::Utc::now().timestamp_millis();
     assert_eq!(table.unneeded(since, i64::MAX, since - 8 * 3_600_000).await.unwrap().files, vec![]);
