@@ -43,9 +43,10 @@ fn events() -> String {
 fn built() -> Place {
     let mut place = Place::reference();
     place.set("WEIR__LANDING__MAX_ROWS", "4");
-    place.set("WEIR__LANDING__COMPACT_AFTER", "1s");
     place.replay_events(&events());
     place.build();
+    // Not before: the build would have put them together.
+    place.set("WEIR__LANDING__COMPACT_AFTER", "1s");
     a_while();
     place
 }
