@@ -28,4 +28,5 @@ mod status;
 mod tidy;
 mod trace;
 mod truncate;
+mod upkeep;
 mod workflows;

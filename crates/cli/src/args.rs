@@ -100,7 +100,7 @@ pub enum Command {
     Trace(Trace),
     /// Rebuilds a model's history from staging; shows first what would change
     Restate(Restate),
-    /// Lists published builds, deletes files that no kept version needs
+    /// Looks after the tables' files: health, compaction, vacuum; lists published builds
     #[command(subcommand)]
     Table(Table),
     /// Explains an error code
@@ -371,9 +371,19 @@ pub struct Restate {
 pub enum Table {
     /// Lists the published builds with the versions and changes of their tables
     Builds,
-    /// Deletes files of curated tables that no version of the kept time needs
+    /// Says how the files of every table stand, and what a compaction would do
+    Health,
+    /// Puts the small files of landing's closed hours together
+    Compact {
+        /// This table only
+        table: Option<TableName>,
+    },
+    /// Deletes files that no kept version needs
     Vacuum {
-        /// Versions that were the newest within this time stay readable
+        /// The tables of this name only
+        table: Option<String>,
+        /// Of curated tables, versions that were the newest within this time stay readable; of all others, those within
+        /// `lake.vacuum_after`
         #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime_duration)]
         keep: std::time::Duration,
         /// Says what would be deleted, and deletes nothing

@@ -35,6 +35,10 @@ pub const NAMES: &[&str] = &[
     "warehouse.mirror_before_commit",
     "warehouse.mirror_committed",
     "restate.history_committed",
+    "retention.committed",
+    "compaction.files_written",
+    "compaction.committed",
+    "vacuum.file_deleted",
 ];
 
 const UNREAD: u8 = 0;

@@ -23,6 +23,7 @@
 mod checkpoint;
 mod chunks;
 mod commit;
+mod compaction;
 mod contended;
 mod encode;
 mod error;
@@ -46,8 +47,10 @@ pub mod side;
 mod stats;
 mod table;
 mod traffic;
+mod vacuum;
 
 pub use commit::Commit;
+pub use compaction::{Compacted, Compaction, Rules};
 pub use error::LakeError;
 pub use fetched::{Encoded, Fetched, Patch};
 pub use file::{DataFile, NewFile, Partition, Partitioning, order_key_tags};
@@ -57,6 +60,7 @@ pub use lake::{Lake, Options, Root};
 pub use log::CommitInfo;
 pub use object_store::ObjectStore;
 pub use read::Batches;
+pub use retention::{Expired, INFO as RETENTION};
 pub use rows::row_batch;
 pub use s3::S3;
 pub use schema::{align_batch, arrow_type, timestamp, union};
@@ -64,11 +68,17 @@ pub use schema_change::{ColumnChange, column_changes};
 pub use stats::Sought;
 pub use table::Table;
 pub use traffic::Traffic;
+pub use vacuum::Unneeded;
 
 /// Tag of a data file: smallest `_order_key` in it, hexadecimal.
 pub const MIN_ORDER_KEY: &str = "weir.minOrderKey";
 /// Tag of a data file: largest `_order_key` in it, hexadecimal.
 pub const MAX_ORDER_KEY: &str = "weir.maxOrderKey";
+/// Tag of a data file that holds the rows of several commits: the newest of them.
+pub const GATHERED_UP_TO: &str = "weir.gatheredUpTo";
+/// How long a writer may take from its first file to the commit that names it, where there may be other writers. What is
+/// in no commit that long after it was written, when one was made, no commit will ever name.
+pub const UNFINISHED: std::time::Duration = std::time::Duration::from_secs(1800);
 
 #[cfg(test)]
 mod tests;

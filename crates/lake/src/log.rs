@@ -4,7 +4,7 @@
 //! Positions come from the last checkpoint and the commits behind it, all at once: the kernel gives
 //! them only by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use arrow::array::{Array, AsArray};
@@ -37,20 +37,33 @@ pub struct CommitInfo {
 impl Table {
     /// Files added by the commits after `after` up to `up_to`, with the commit that added them, oldest
     /// first; without commits that only rearranged rows, and without files that a later commit of the
-    /// range removed.
+    /// range removed. Where several commits' files were gathered into one, that one stands in their place, as if
+    /// the newest of these commits had added it.
     pub async fn files_added(&self, after: i64, up_to: i64) -> Result<Vec<(i64, DataFile)>, LakeError> {
         let mut added: Vec<(i64, Add)> = Vec::new();
         let mut reading = self.commits(after, up_to);
         while let Some(next) = reading.next().await {
             let (version, actions) = next?;
+            let gathers = actions.iter().any(|action| matches!(action, Action::Add(add) if gathered(add).is_some()));
+            let mut gone: HashSet<String> = HashSet::new();
             for action in actions {
                 match action {
                     Action::Add(add) if add.data_change => added.push((version, add)),
-                    Action::Remove(remove) if remove.data_change => added.retain(|(_, add)| add.path != remove.path),
+                    // What a reader has taken is gathered with nothing that it has not: see `Table::compactions`.
+                    Action::Add(add) => {
+                        added.extend(gathered(&add).filter(|newest| *newest > after).map(|at| (at, add)))
+                    }
+                    Action::Remove(remove) if remove.data_change || gathers => {
+                        gone.insert(remove.path);
+                    }
                     _ => {}
                 }
             }
+            if !gone.is_empty() {
+                added.retain(|(_, add)| !gone.contains(&add.path));
+            }
         }
+        added.sort_by_key(|(version, _)| *version);
         let file = |(version, add): (i64, Add)| {
             let broken = || LakeError::Log { table: self.full_name.clone(), version, source: None };
             Ok((version, DataFile::of_add(&add).ok_or_else(broken)?))
@@ -102,6 +115,11 @@ impl Table {
     async fn commit_bytes(&self, version: i64) -> Result<Bytes, LakeError> {
         read_commit(&self.log_store, &self.full_name, version).await
     }
+}
+
+/// The newest commit whose rows a file was gathered from; none of a file that a commit brought itself.
+fn gathered(add: &Add) -> Option<i64> {
+    add.tags.as_ref()?.get(crate::GATHERED_UP_TO)?.as_ref()?.parse().ok()
 }
 
 fn commit_path(version: i64) -> Path {

@@ -1,7 +1,7 @@
 //! Orphans: data files that a killed writer left behind, named by no commit.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
 use deltalake::kernel::Action;
@@ -13,14 +13,14 @@ use crate::error::LakeError;
 use crate::table::Table;
 
 impl Table {
-    /// Deletes data files that no commit has ever named and that were `age` old when this process opened the lake, on an
-    /// object store an hour.
+    /// Deletes data files that no commit has ever named and that were there when this process opened the lake, on an
+    /// object store an hour before.
     ///
-    /// A second writer's unfinished files look the same: where there may be one, no writer commits files of that age.
-    pub async fn remove_orphans(&self, age: Duration) -> Result<usize, LakeError> {
+    /// For a table with one writer, which is this one: a second writer's unfinished files look the same. Of a table
+    /// with several, orphans go with [`Table::unneeded`].
+    pub async fn remove_orphans(&self) -> Result<usize, LakeError> {
         let failed = |e| LakeError::store(&self.full_name, e);
-        let age = age.max(self.lake.inner.settled);
-        let opened: DateTime<Utc> = SystemTime::into(self.lake.inner.opened - age);
+        let opened: DateTime<Utc> = SystemTime::into(self.lake.inner.opened - self.lake.inner.settled);
         let folder = Path::from(self.full_name.as_str());
         let mut listing = self.lake.inner.rooted.list(Some(&folder));
         let mut suspects = Vec::new();

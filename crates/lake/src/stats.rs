@@ -128,6 +128,14 @@ impl Sought {
 }
 
 impl DataFile {
+    /// When its newest row arrived, microseconds since 1970 UTC; where its writer did not say, when it was written.
+    pub fn arrived(&self) -> i64 {
+        let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let newest = stats.as_ref().and_then(|stats| stats.get("maxValues")?.get("_ingested_at")?.as_str());
+        let newest = newest.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        newest.map_or(self.modified.saturating_mul(1000), |at| at.timestamp_micros())
+    }
+
     /// Whether one of these values may be in a column: by the statistics that every reader skips files by.
     pub fn may_hold(&self, column: &str, sought: &Sought) -> bool {
         let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());

@@ -2,6 +2,7 @@
 //! thought: always from the table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
@@ -12,13 +13,13 @@ use crate::error::LandingError;
 use crate::feed::Feed;
 use crate::gather::{Reader, Seen};
 use crate::start::{Gap, Held, Standing, claim, of_reader, reader};
-use crate::worker::{INFO, Landed, UNFINISHED, Worker, newest_of};
+use crate::worker::{INFO, Landed, Worker, newest_of};
 
 /// Commits in which the newest event of a partition is looked for.
 const RECENT: i64 = 50;
 
 impl<'a> Worker<'a> {
-    /// Opens the tables and removes what a killed writer left.
+    /// Opens the tables.
     pub(crate) async fn open(
         table: &'a weir_project::Table,
         settings: &'a Landing,
@@ -33,20 +34,19 @@ impl<'a> Worker<'a> {
             topic_id: String::new(),
             standing: Standing::default(),
             letters_at: BTreeMap::new(),
+            looked: SystemTime::now(),
             beginnings: Vec::new(),
             unpublished: Vec::new(),
             landed: Landed::default(),
         };
         worker.refresh().await?;
-        for table in [&worker.main, &worker.letters].into_iter().flatten() {
-            table.remove_orphans(2 * UNFINISHED).await.map_err(worker.failed())?;
-        }
         Ok(worker)
     }
 
     /// Both tables as they are now.
     pub(crate) async fn refresh(&mut self) -> Result<(), LandingError> {
         let failed = self.failed();
+        self.looked = SystemTime::now();
         for (zone, table) in [(Zone::Landing, &mut self.main), (Zone::Deadletter, &mut self.letters)] {
             match table {
                 Some(table) => {

@@ -27,6 +27,7 @@ mod glue;
 mod letters;
 mod policy;
 mod several;
+mod upkeep;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -59,6 +60,8 @@ fn settings(max_rows: usize) -> Landing {
         max_rows,
         max_size: ByteSize::mib(64),
         retention: Duration::from_secs(90 * 86_400),
+        compact_after: Duration::from_secs(3600),
+        compact_size: ByteSize::mib(64),
         allowed_lateness: Duration::from_secs(60),
     }
 }
@@ -412,34 +415,6 @@ async fn a_full_disk_and_a_kill_at_any_write_lose_nothing_and_double_nothing() {
         }
     }
     assert!(struck > 20, "the faults were met: {struck}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_past_their_retention_leave_landing_only_once_staging_has_taken_them() {
-    let folder = TempDir::new().unwrap();
-    let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
-    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
-    landing(&lake, &topic, 10).await;
-    let short = Landing { retention: Duration::ZERO, ..settings(10) };
-    let again =
-        || land(&table, &short, &lake, Source { feed: topic.clone(), schemas: known(&[(2, &table)]) }, Until::CaughtUp);
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    again().await.unwrap();
-    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)], "not staged yet");
-
-    let landed = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
-    let columns = arrow::datatypes::Schema::new(vec![arrow::datatypes::Field::new(
-        "id",
-        arrow::datatypes::DataType::Int32,
-        true,
-    )]);
-    let mut staging = lake.create_table(Zone::Staging, "customer", &columns, Partitioning::Hour).await.unwrap();
-    let taken = (format!("weir:landing:customer:{}", landed.id()), landed.version());
-    staging.commit(Commit { positions: vec![taken], ..Commit::default() }).await.unwrap();
-    topic.push(0, change(&table, 2, Op::Create, 2, 2, 0));
-    let counts = again().await.unwrap().counts;
-    assert_eq!((counts.received, counts.landed), (1, 1), "where landing stands outlives its rows");
-    assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 1)]);
 }
 
 /// Not a benchmark: the real data set's shape, to find what grows by an order of magnitude.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -14,7 +14,7 @@ use weir_core::accounts::LandingCounts;
 use weir_core::failpoint;
 use weir_core::zone::{Hour, Zone};
 use weir_envelope::{Bounds, Decoder};
-use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table};
+use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table, UNFINISHED};
 use weir_project::Landing;
 use weir_stream::StreamError;
 
@@ -35,13 +35,8 @@ pub fn newest_of(said: &Value) -> impl Iterator<Item = (i32, i64)> + '_ {
     pairs.filter_map(|(partition, us)| Some((partition.parse().ok()?, us.as_i64()?)))
 }
 
-/// Time between two looks for rows past their retention.
-const SWEEP: Duration = Duration::from_secs(3600);
-/// How long a worker may take from polling a micro-batch to its commit. Files of twice that age that no commit names
-/// are nobody's: another worker removes them.
-pub(crate) const UNFINISHED: Duration = Duration::from_secs(1800);
-/// What a staging table calls the landing table that it reads: `weir:landing:<table>:<table id>`.
-const STAGED: &str = "weir:landing:";
+/// How old a look at the main table may be: what it names may be put together with others and, days later, deleted.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// How long to land.
 #[derive(Debug, Clone)]
@@ -102,15 +97,10 @@ pub async fn land<F: Feed, S: Schemas>(
         bytes: usize::try_from(settings.max_size.as_u64()).unwrap_or(usize::MAX),
         wait: settings.max_wait,
     };
-    let mut swept: Option<Instant> = None;
     'open: loop {
         reader = worker.reopen(reader).await?;
         let mut polling = poll(reader, limits);
         loop {
-            if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-                worker.sweep().await?;
-                swept = Some(Instant::now());
-            }
             let polled;
             (reader, polled) = worker.polled(polling).await?;
             if reader.must_reopen {
@@ -180,6 +170,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) standing: Standing,
     /// The same of the dead letters.
     pub(crate) letters_at: BTreeMap<String, i64>,
+    /// When the main table was last seen at its newest version.
+    pub(crate) looked: SystemTime,
     /// Positions of all partitions before their first record, for a table's first commit.
     pub(crate) beginnings: Vec<(String, i64)>,
     /// Next offsets that are committed and that nobody has been told.
@@ -227,6 +219,9 @@ impl Worker<'_> {
             self.allowed(main.schema(), &decoded.parts)?;
         }
         let mut main = self.main_table(&decoded.parts).await?;
+        if self.looked.elapsed().is_ok_and(|since| since > FRESH) {
+            main.refresh().await.map_err(self.failed())?;
+        }
         let schema = union_of(main.full_name(), main.schema(), &decoded.parts).map_err(self.failed())?;
         let mut rows = Rows::new(&decoded.parts, &schema, &self.table.key).map_err(self.rows())?;
         let lateness = i64::try_from(self.settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
@@ -280,6 +275,7 @@ impl Worker<'_> {
         };
         self.main = Some(main);
         let Some((version, counts)) = done else { return Ok(false) };
+        self.looked = SystemTime::now();
         failpoint::hit("landing.committed");
         tracing::info!(version, received, landed = counts.landed, "micro-batch committed");
         self.standing.positions.extend(self.beginnings.drain(..));
@@ -319,23 +315,6 @@ impl Worker<'_> {
             decoding.decode(&table, &topic_id, &polled, ingested_at)
         };
         self.blocking(decode).await?
-    }
-
-    /// Removes rows that arrived longer ago than the retention, once staging has taken them.
-    async fn sweep(&mut self) -> Result<(), LandingError> {
-        let failed = self.failed();
-        let Some(main) = &mut self.main else { return Ok(()) };
-        let now = chrono::Utc::now().timestamp_millis();
-        let keep = i64::try_from(self.settings.retention.as_millis()).unwrap_or(i64::MAX);
-        let cutoff = now.saturating_sub(keep);
-        let staging = self.lake.table(Zone::Staging, self.table.name.as_str()).await.map_err(&failed)?;
-        let reader = format!("{STAGED}{}:{}", self.table.name, main.id());
-        let Some(taken) = staging.and_then(|staging| staging.position(&reader)) else { return Ok(()) };
-        while let Err(error) = main.expire(cutoff, taken).await {
-            main.overtaken(error).await.map_err(&failed)?;
-        }
-        main.delete_removed(now).await.map_err(&failed)?;
-        Ok(())
     }
 
     /// The main table, made with the first rows' columns if it is not there.

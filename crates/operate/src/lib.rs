@@ -24,6 +24,7 @@ pub mod site;
 pub mod status;
 pub mod trace;
 pub mod up;
+pub mod upkeep;
 pub mod verify;
 pub mod warehouse;
 

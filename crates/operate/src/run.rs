@@ -179,15 +179,6 @@ pub async fn builds(lake: &weir_lake::Lake) -> Result<Vec<weir_curated::Build>, 
     Ok(weir_curated::builds(lake).await?)
 }
 
-/// Deletes files that no version of the kept time needs.
-pub async fn vacuum(
-    lake: &weir_lake::Lake,
-    keep: std::time::Duration,
-    dry_run: bool,
-) -> Result<Vec<weir_curated::Vacuumed>, Diagnosed> {
-    Ok(weir_curated::vacuum(lake, keep, dry_run).await?)
-}
-
 /// The columns and rows of one query over the tables of a published build, as JSON.
 pub async fn query_at(
     lake: &weir_lake::Lake,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,10 @@ use crate::running::{Announced, Running};
 use crate::services::Services;
 use crate::site::Site;
 use crate::status::serve::Server;
-use crate::{run, warehouse};
+use crate::{run, upkeep, warehouse};
+
+/// Time between two looks at what files need.
+const TEND_EVERY: Duration = Duration::from_secs(600);
 
 /// How `up` works.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +92,7 @@ async fn builds(
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut stager = Stager::default();
+    let mut tended: Option<Instant> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -98,6 +102,10 @@ async fn builds(
             run::stage(site, &mut stager).await?;
             let report = run::build(site).await?;
             run::load(site, warehouse).await?;
+            if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
+                upkeep::tend(&site.project, &site.lake).await?;
+                tended = Some(Instant::now());
+            }
             Ok::<_, Diagnosed>(report)
         };
         match built.await {

@@ -24,6 +24,7 @@ use crate::plan::unstaged;
 use crate::reconcile::tally::{Fingerprint, fingerprint};
 use crate::reconcile::values::row;
 use crate::reconcile::zones::{scan, unreadable};
+use crate::upkeep;
 
 /// Keys that are named of a table's differing rows.
 const KEYS: usize = 5;
@@ -101,21 +102,10 @@ async fn refuse_behind(project: &Project, lake: &Lake) -> Result<(), Diagnosed> 
     Ok(())
 }
 
-/// Rows that arrived at this time or before may have been deleted from landing.
+/// Rows that arrived before this time may have left landing by its retention.
 async fn reach(lake: &Lake, name: &str) -> Result<i64, Diagnosed> {
     let Some(landing) = lake.table(Zone::Landing, name).await? else { return Ok(i64::MIN) };
-    let infos = landing.commit_infos(-1, landing.version()).await?;
-    if !infos.iter().any(|commit| commit.info.contains_key("weir.retention")) {
-        return Ok(i64::MIN);
-    }
-    let mut oldest = i64::MAX;
-    scan(lake, Zone::Landing, name, &[INGESTED_AT], |batch| {
-        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-        oldest = times.iter().flatten().fold(oldest, i64::min);
-        Ok(())
-    })
-    .await?;
-    Ok(oldest)
+    Ok(upkeep::retained(&landing).await?.map_or(i64::MIN, |retained| retained.before))
 }
 
 /// A table that is compared.
@@ -215,7 +205,7 @@ async fn compare(
             }
             // The rows that a truncation ended are older than itself.
             let older = reach > i64::MIN && by_truncation(&values);
-            if !same && (older || times.is_some_and(|times| times.value(index) <= reach)) {
+            if !same && (older || times.is_some_and(|times| times.value(index) < reach)) {
                 line.out_of_reach += 1;
                 continue;
             }

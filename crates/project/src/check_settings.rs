@@ -35,6 +35,8 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
             max_rows: check.number("landing.max_rows", 1, 10_000_000),
             max_size: check.size("landing.max_size", ByteSize::mib(1)),
             retention: check.duration("landing.retention", Duration::from_secs(1)),
+            compact_after: check.duration("landing.compact_after", Duration::from_secs(1)),
+            compact_size: check.size("landing.compact_size", ByteSize::mib(1)),
             allowed_lateness: check.duration("landing.allowed_lateness", Duration::ZERO),
         },
         staging: Staging {
@@ -297,7 +299,9 @@ impl Check<'_> {
         }
         let endpoint = self.url("lake.endpoint");
         let (region, kms_key) = (self.some("lake.region"), self.some("lake.kms_key"));
-        Lake { root, region, endpoint, kms_key, memory: self.size("lake.memory", ByteSize::mib(64)) }
+        let memory = self.size("lake.memory", ByteSize::mib(64));
+        let vacuum_after = self.duration("lake.vacuum_after", Duration::from_secs(1));
+        Lake { root, region, endpoint, kms_key, memory, vacuum_after }
     }
 
     /// A setting without a default.

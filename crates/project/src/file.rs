@@ -86,6 +86,8 @@ pub struct LakeFile {
     pub kms_key: Option<String>,
     /// Memory that queries and builds keep within, e.g. `256MiB`. Work beyond it spills to disk.
     pub memory: Option<String>,
+    /// How long files that left a table stay for whoever reads an older version of it, e.g. `7d`.
+    pub vacuum_after: Option<String>,
 }
 
 /// `landing:`
@@ -102,6 +104,10 @@ pub struct LandingFile {
     pub max_size: Option<String>,
     /// How long landing keeps rows, counted from arrival, once staging has them, e.g. `90d`.
     pub retention: Option<String>,
+    /// How long nothing must have arrived in an hour's folder before its small files are put together, e.g. `1h`.
+    pub compact_after: Option<String>,
+    /// Bytes that a file of landing should have, e.g. `64MiB`.
+    pub compact_size: Option<String>,
     /// How far behind the newest event an event may be before it is counted as late, e.g. `10m`.
     pub allowed_lateness: Option<String>,
 }

@@ -70,6 +70,8 @@ pub struct Lake {
     pub kms_key: Option<String>,
     /// Memory limit of the engine; work beyond it spills to disk.
     pub memory: ByteSize,
+    /// How long files that left a table stay for whoever reads an older version of it.
+    pub vacuum_after: Duration,
 }
 
 /// Where the lake is.
@@ -92,6 +94,10 @@ pub struct Landing {
     pub max_size: ByteSize,
     /// How long landing rows are kept, counted from arrival, once staging has committed them.
     pub retention: Duration,
+    /// How long nothing must have arrived in an hour's folder before its small files are put together.
+    pub compact_after: Duration,
+    /// Bytes that a file of landing should have.
+    pub compact_size: ByteSize,
     /// How far behind the newest event of its partition an event may be before it counts as late.
     pub allowed_lateness: Duration,
 }

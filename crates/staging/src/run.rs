@@ -1,7 +1,6 @@
 //! The steps of staging: read what landed, decide every row, commit quarantine, commit staging.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
@@ -12,7 +11,9 @@ use weir_core::accounts::StagingCounts;
 use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
-use weir_lake::{Commit, DataFile, Lake, LakeError, Partitioning, Table, hour_files, hours, identities, side};
+use weir_lake::{
+    Commit, DataFile, Lake, LakeError, Partitioning, RETENTION, Table, hour_files, hours, identities, side,
+};
 use weir_project::{Project, Rule, Staging};
 
 use crate::counts::{RuleCount, add_up, rule_counts};
@@ -94,7 +95,7 @@ impl Stager {
         }
         if self.cleaned.insert(table.name.clone()) {
             for table in [Some(&main), quarantine.as_ref()].into_iter().flatten() {
-                table.remove_orphans(Duration::ZERO).await.map_err(failed)?;
+                table.remove_orphans().await.map_err(failed)?;
             }
         }
         grow(table, &mut main, &schema).await?;
@@ -164,6 +165,9 @@ impl Step<'_> {
             return Err(StagingError::LandingReplaced { table, staged: from, landing });
         }
         let added = landing.files_added(from, landing.version()).await.map_err(self.failed())?;
+        if from < 0 {
+            self.warn_of_retention(landing).await?;
+        }
         let mut files: Vec<DataFile> = Vec::new();
         let (mut rows, mut up_to) = (0, from);
         for commit in added.chunk_by(|a, b| a.0 == b.0) {
@@ -178,6 +182,16 @@ impl Step<'_> {
             up_to = commit[0].0;
         }
         if files.is_empty() { Ok(()) } else { self.take(landing, &files, up_to).await }
+    }
+
+    /// A staging table that begins anew gets what landing still holds.
+    async fn warn_of_retention(&self, landing: &Table) -> Result<(), StagingError> {
+        let infos = landing.commit_infos(-1, landing.version()).await.map_err(self.failed())?;
+        let rows = infos.iter().filter_map(|commit| commit.info.get(RETENTION)?.get("rows")?.as_u64()).sum::<u64>();
+        if rows > 0 {
+            tracing::warn!(rows, "staging begins with what landing holds: its retention has taken rows before");
+        }
+        Ok(())
     }
 
     /// One step: these landing files, then the landing version `up_to` is done.

@@ -22,6 +22,7 @@ use crate::value::value_at;
 use crate::{Staged, Stager, StagingError, metrics};
 
 mod truncations;
+mod upkeep;
 
 const HOUR: i64 = 3_600_000_000;
 

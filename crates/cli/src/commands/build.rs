@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use weir_operate::{Site, run, warehouse};
+use weir_operate::{Site, run, upkeep, warehouse};
 use weir_project::Selection;
 use weir_staging::Stager;
 
@@ -69,5 +69,6 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
         let none = std::iter::repeat_n(json!(null), 5);
         listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records)].into_iter().chain(none));
     }
+    upkeep::tend(&site.project, &site.lake).await?;
     Ok(listing)
 }

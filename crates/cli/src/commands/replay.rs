@@ -15,7 +15,7 @@ use weir_source::simulate::{Simulator, Size, Spec, Switch, Switches};
 use super::{site, until_asked_to_stop};
 use crate::args::{Format, Global, Replay, ReplaySource, Simulate};
 use crate::failure::Failure;
-use crate::output::{Listing, line};
+use crate::output::{Listing, line, thousands};
 use crate::progress::Bars;
 
 pub async fn run(global: &Global, args: Replay) -> Result<ExitCode, Failure> {
@@ -80,6 +80,10 @@ async fn verify(global: &Global) -> Result<ExitCode, Failure> {
     listing.print(global.output)?;
     let equal = lines.iter().all(verify::Line::agrees);
     if global.output == Format::Table {
+        let gone: u64 = lines.iter().map(|line| line.out_of_reach).sum();
+        if gone > 0 {
+            line(&format!("{} rows left landing by its retention and were not replayed", thousands(gone)))?;
+        }
         line(if equal { "every table is what its source gives" } else { "the tables differ" })?;
     }
     if equal { Ok(ExitCode::SUCCESS) } else { Err(Failure::Said) }

@@ -49,15 +49,15 @@ fn every_published_build_can_be_asked_until_a_vacuum_takes_its_files() {
         let old = SystemTime::now() - Duration::from_secs(7200);
         std::fs::File::options().write(true).open(&orphan).expect("open").set_modified(old).expect("a time");
 
-        let kept = vacuum(&bench.lake, Duration::from_secs(3600), true).await.expect("a dry run");
+        let kept = vacuum(&bench.lake, None, Duration::from_secs(3600), true).await.expect("a dry run");
         let of_tables: u64 = kept.iter().filter(|line| line.oldest.is_some()).map(|line| line.files).sum();
         assert_eq!(of_tables, 0, "all versions are younger than an hour");
-        let dry = vacuum(&bench.lake, Duration::ZERO, true).await.expect("a dry run");
+        let dry = vacuum(&bench.lake, None, Duration::ZERO, true).await.expect("a dry run");
         assert!(dry.iter().any(|line| line.table == "dim_shop" && line.files > 0), "{dry:?}");
         assert!(orphan.exists());
         assert_eq!(grade(&bench, 1).await.expect("a dry run deletes nothing"), "a");
 
-        let done = vacuum(&bench.lake, Duration::ZERO, false).await.expect("a vacuum");
+        let done = vacuum(&bench.lake, None, Duration::ZERO, false).await.expect("a vacuum");
         assert_eq!(done, dry);
         assert!(!orphan.exists());
         let error = grade(&bench, 1).await.expect_err("its files are gone");
@@ -66,7 +66,7 @@ fn every_published_build_can_be_asked_until_a_vacuum_takes_its_files() {
         assert_eq!(grade(&bench, 3).await.expect("the newest stays"), "c");
         assert_eq!(bench.tables().await, expected(&changes));
         assert_eq!(bench.loaded().await, expected(&changes), "a warehouse can still begin at the first build");
-        let nothing = vacuum(&bench.lake, Duration::ZERO, false).await.expect("a vacuum");
+        let nothing = vacuum(&bench.lake, None, Duration::ZERO, false).await.expect("a vacuum");
         assert!(nothing.iter().all(|line| line.files == 0), "{nothing:?}");
     });
 }

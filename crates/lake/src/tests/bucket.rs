@@ -1,7 +1,5 @@
 //! The lake in a bucket.
 
-use std::time::Duration;
-
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::memory::InMemory;
@@ -125,7 +123,7 @@ async fn a_young_file_that_no_commit_names_is_kept() {
     let dead = table(&over(store.clone()).await).await;
     let file = dead.write_file(file(10, 0..3)).await.unwrap();
     let lake = over(store).await;
-    assert_eq!(table(&lake).await.remove_orphans(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(table(&lake).await.remove_orphans().await.unwrap(), 0);
     assert!(lake.get(&dead.path_of(&file)).await.unwrap().is_some());
 }
 

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::*;
@@ -197,8 +195,8 @@ async fn files_of_a_dead_writer_are_removed_and_files_of_a_commit_are_kept() {
     let lake = lake(&folder).await;
     let table = lake.table(Zone::Landing, "customer").await.unwrap().unwrap();
     let mine = table.write_file(file(12, 0..1)).await.unwrap();
-    assert_eq!(table.remove_orphans(Duration::ZERO).await.unwrap(), 1);
-    assert_eq!(table.remove_orphans(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(table.remove_orphans().await.unwrap(), 1);
+    assert_eq!(table.remove_orphans().await.unwrap(), 0);
     assert_eq!(all_ids(&table).await, vec![0, 1, 2]);
     assert!(folder.path().join(table.path_of(&mine)).exists());
 }
@@ -219,24 +217,6 @@ async fn a_root_below_a_regular_file_is_refused() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     let refused = Lake::open(Options::folder(folder.path().join("file/lake"))).await;
     assert!(matches!(refused, Err(LakeError::Root { .. })), "{refused:?}");
-}
-
-#[tokio::test]
-async fn only_files_that_are_old_and_taken_leave_the_table_and_their_bytes_follow_later() {
-    let folder = TempDir::new().unwrap();
-    let lake = lake(&folder).await;
-    let mut table = table(&lake).await;
-    append(&mut table, 10, 0..3, 1).await;
-    append(&mut table, 10, 3..4, 2).await;
-    let now = chrono::Utc::now().timestamp_millis();
-    assert_eq!(table.expire(now - 60_000, 2).await.unwrap(), 0, "nothing is old");
-    assert_eq!(table.expire(now + 60_000, 1).await.unwrap(), 1, "one of two is taken");
-    assert_eq!(all_ids(&table).await, vec![3]);
-    assert_eq!(table.position("reader"), Some(2));
-    assert_eq!(table.delete_removed(now).await.unwrap(), 0, "a reader of the version before may still run");
-    assert_eq!(table.delete_removed(now + 2 * 3_600_000).await.unwrap(), 1);
-    assert_eq!(table.delete_removed(now + 2 * 3_600_000).await.unwrap(), 0);
-    assert_eq!(all_ids(&table).await, vec![3]);
 }
 
 #[tokio::test]

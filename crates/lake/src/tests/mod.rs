@@ -6,6 +6,7 @@ mod contended;
 mod failing;
 mod patch;
 mod speed;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -50,6 +50,14 @@ impl Tally {
         }
     }
 
+    /// Counts a row that is known to have been there, if it is missing; whether it was.
+    pub fn find_missing(&mut self, name: Fingerprint) -> bool {
+        let Some(entry) = self.expected.get_mut(&name).filter(|entry| entry.seen == 0) else { return false };
+        entry.seen = 1;
+        self.found += 1;
+        true
+    }
+
     /// The line of the report.
     pub fn line(&self, zone: &'static str, table: &Identifier) -> ZoneLine {
         let count = |test: fn(u32) -> bool| self.expected.values().filter(|entry| test(entry.seen)).count() as u64;
