@@ -115,7 +115,7 @@ fn project(dir: &Path, parts: Option<(&str, &str)>) -> Result<(), Failure> {
         ("environments/dev.yaml", format!("{stream}lake: {{root: lake}}\n")),
         (
             "sources/bench.yaml",
-            "connector: sqlserver\nserver: retail\ndatabase: RetailDB\nschema: dbo\ntables: [order_item]\n".to_owned(),
+            "connector: sqlserver\nserver: shop\ndatabase: Shop\nschema: dbo\ntables: [order_item]\n".to_owned(),
         ),
         (
             "contracts/order_item.yaml",
