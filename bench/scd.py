@@ -1,18 +1,15 @@
 """The case `scd`: a dimension with type 1 and type 2 columns, brought up to date batch by batch."""
 
 import argparse
-import hashlib
 import json
 import os
-import pathlib
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 
-here = pathlib.Path(__file__).resolve().parent
-root = here.parent
+from common import build, cache, here, peers, show_table, write
+
 PEERS = {"duckdb": "DuckDB, own file", "delta-rs": "delta-rs MERGE", "spark": "Spark, Delta MERGE"}
 
 
@@ -37,10 +34,9 @@ def main(arguments):
         settings = [(args.rows, args.clustered)]
     else:
         settings = [(1_000_000, False), (5_000_000, False), (1_000_000, True), (5_000_000, True)]
-    cache = pathlib.Path(os.environ.get("WEIR_CACHE", pathlib.Path.home() / ".cache/weir"))
-    binary = build()
-    python = peers(cache) if set(contestants) - {"weir"} else None
-    work = cache / "bench"
+    binary = build("scd")
+    python = peers() if set(contestants) - {"weir"} else None
+    work = cache() / "bench"
     work.mkdir(parents=True, exist_ok=True)
     kept = Kept(work / "scd-unfinished.json", {**vars(args), "resume": None}, args.resume)
 
@@ -56,7 +52,7 @@ def main(arguments):
         results.append(summary(rows, clustered, folder, contestants, args, kept))
         show(results[-1])
         shutil.rmtree(folder)
-    write(results, args)
+    write("scd", {"seed": args.seed, "settings": results})
     kept.path.unlink(missing_ok=True)
     return 0 if all(one["ok"] for result in results for one in result["contestants"].values()) else 1
 
@@ -77,39 +73,6 @@ class Kept:
             print(f"bench: {name} ..", file=sys.stderr, flush=True)
             self.runs[name] = run()
             self.path.write_text(json.dumps({"key": self.key, "runs": self.runs}))
-
-
-def build():
-    """Weir's part, compiled as the workspace is."""
-    environment = dict(os.environ)
-    if "DUCKDB_LIB_DIR" not in environment:
-        for line in subprocess.check_output([root / "dev", "env"], text=True).splitlines():
-            for word in line.removeprefix("export ").split(" "):
-                name, _, value = word.partition("=")
-                environment[name] = value.strip("'")
-    command = ["cargo", "build", "--manifest-path", root / "Cargo.toml", "--locked", "--release", "--workspace"]
-    command += ["--bench", "scd", "--message-format", "json-render-diagnostics"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        if message.get("executable") and message.get("target", {}).get("name") == "scd":
-            return message["executable"]
-    sys.exit("bench: cargo named no program")
-
-
-def peers(cache):
-    """A Python with the peers, one per list of requirements."""
-    wanted = (here / "requirements.txt").read_bytes()
-    folder = cache / f"bench-venv-{hashlib.sha512(wanted).hexdigest()[:12]}"
-    if not (folder / "bin/python").exists():
-        print("bench: fetching the peers", file=sys.stderr)
-        new = folder.with_suffix(".new")
-        shutil.rmtree(new, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", new], check=True)
-        pip = [new / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-r", here / "requirements.txt"], check=True)
-        new.rename(folder)
-    return folder / "bin/python"
 
 
 def prepare(binary, work, args, rows, clustered):
@@ -194,25 +157,4 @@ def show(result):
             PEERS.get(name, "Weir"), rate, f"{one['written_per_changed']:.1f}", f"{one['last_to_first']:.2f}",
             f"{one['cpu_seconds']:.1f}", f"{one['peak_rss_mb']:,.0f}", str(one["overlaps"]), one["late"],
         ])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
-        print("  ".join(text.ljust(width) if i in (0, 7) else text.rjust(width)
-                        for i, (text, width) in enumerate(zip(line, widths))).rstrip())
-    sys.stdout.flush()
-
-
-def write(results, args):
-    """bench/results/scd.json: of the machine only what matters to the numbers."""
-    versions = {}
-    for line in (here / "requirements.txt").read_text().splitlines():
-        name, found, version = line.partition("==")
-        if found:
-            versions[name] = version
-    commit = subprocess.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    versions["weir"] = commit.stdout.strip()
-    memory = next((line.split()[1] for line in open("/proc/meminfo") if line.startswith("MemTotal")), "0")
-    model = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "")
-    machine = {"cores": os.cpu_count(), "cpu": model, "memory_gb": int(memory) // 1_000_000, "os": platform.system()}
-    out = {"case": "scd", "machine": machine, "versions": versions, "seed": args.seed, "settings": results}
-    (here / "results").mkdir(exist_ok=True)
-    (here / "results/scd.json").write_text(json.dumps(out, indent=2) + "\n")
+    show_table(lines, left=(0, 7))

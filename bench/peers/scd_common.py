@@ -1,51 +1,15 @@
-"""What the peers of `bench/run scd` share: what a process has used, and the sum of a table as Weir's generator has it."""
+"""What the peers of `bench/run scd` share: the batches, and the sum of a table as Weir's generator has it."""
 
 import json
 import os
 import pathlib
-import time
+
+from process import peak_mb, reset_peak, timed
 
 START_US = 1_704_067_200_000_000
 OPEN = "9999-12-31 00:00:00+00"
 COLUMNS = ["customer_id", "name", "note", "amount", "city", "segment", "level", "plan"]
 TYPE_1 = ["name", "note", "amount"]
-
-
-def used(pids):
-    """CPU seconds and bytes given to `write` of these processes since they began."""
-    cpu, written = 0.0, 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        io = dict(line.split(": ") for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines())
-        written += int(io["wchar"])
-    return cpu, written
-
-
-def reset_peak(pids):
-    for pid in pids:
-        try:
-            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
-        except OSError:
-            pass  # the peak is that of the whole process then: higher, never lower
-
-
-def peak_mb(pids):
-    total = 0
-    for pid in pids:
-        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                total += int(line.split()[1]) // 1024
-    return total
-
-
-def timed(work, pids):
-    cpu, written = used(pids)
-    start = time.monotonic()
-    work()
-    seconds = time.monotonic() - start
-    cpu_after, written_after = used(pids)
-    return {"seconds": seconds, "cpu_seconds": cpu_after - cpu, "bytes_written": written_after - written}
 
 
 def run(folder, load, batch, relation, pids=None, late="dropped"):
@@ -86,26 +50,3 @@ def summed(connection, table):
             select effective_to > lead(effective_from) over (partition by customer_id order by effective_from) as o
             from {table} where customer_id is not null) where o""").fetchone()[0]
     return {"versions": row[0], "current": row[1], "content": int(row[2])}, overlaps
-
-
-def active_files(table):
-    """The files of a Delta table's newest version, from its log alone; none may have a deletion vector."""
-    files = {}
-    for commit in sorted(pathlib.Path(table, "_delta_log").glob("*.json")):
-        for line in commit.read_text().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                assert not action["add"].get("deletionVector"), "a deletion vector"
-                files[action["add"]["path"]] = True
-            elif "remove" in action:
-                files.pop(action["remove"]["path"], None)
-    return [str(pathlib.Path(table, path)) for path in files]
-
-
-def delta_relation(table):
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'UTC'")
-    names = ", ".join("'" + file + "'" for file in active_files(table))
-    return connection, f"read_parquet([{names}])"

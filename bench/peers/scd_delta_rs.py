@@ -4,8 +4,9 @@ import pathlib
 import sys
 
 import duckdb
+from delta_files import delta_relation
 from deltalake import DeltaTable, write_deltalake
-from scd_common import COLUMNS, OPEN, TYPE_1, delta_relation, run
+from scd_common import COLUMNS, OPEN, TYPE_1, run
 
 folder, work = sys.argv[1:3]
 table = str(pathlib.Path(work, "dim"))

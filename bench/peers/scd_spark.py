@@ -4,8 +4,9 @@ import os
 import pathlib
 import sys
 
+from delta_files import delta_relation
 from pyspark.sql import SparkSession
-from scd_common import COLUMNS, OPEN, TYPE_1, delta_relation, run
+from scd_common import COLUMNS, OPEN, TYPE_1, run
 
 folder, work = sys.argv[1:3]
 ivy = os.environ["WEIR_BENCH_IVY"]

@@ -103,3 +103,15 @@ fn a_build_killed_at_any_of_its_commits_is_made_good_by_the_next_one_row_for_row
     }
     assert!(kills >= 2 * wanted.len(), "{kills} kills are too few for {} tables", wanted.len());
 }
+
+#[test]
+fn chaos_kills_every_zone_and_nothing_is_lost_or_there_twice() {
+    for zone in ["landing", "staging", "curated", "warehouse"] {
+        let call = Weir::new(["chaos", "--zone", zone, "--kills", "3", "--seed", "7", "-o", "json"]);
+        let outcome = call.run().expect_code(0);
+        let seen: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let count = |name: &str| seen[0][name].as_u64().unwrap();
+        assert_eq!((count("kills"), count("lost"), count("doubled"), count("differences")), (3, 0, 0, 0), "{seen}");
+        assert!(count("at failpoints") > 0 && count("events") > 5_000, "{seen}");
+    }
+}

@@ -90,6 +90,8 @@ pub enum Command {
     Status(Status),
     /// Compares the stream with every zone, by key and hash
     Reconcile,
+    /// Kills the path under load, again and again, and compares every zone with what was sent
+    Chaos(Chaos),
     /// Runs the models' unit tests, offline
     Test(Part),
     /// Recomputes the curated tables from their histories and checks their invariants
@@ -134,6 +136,32 @@ pub struct Up {
     /// Time between two builds
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime_duration)]
     pub build_every: std::time::Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct Chaos {
+    /// The zone whose process is killed
+    #[arg(long, value_enum)]
+    pub zone: ChaosZone,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub kills: u64,
+    /// Draws the moments of the kills, and the events
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// A zone that can be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ChaosZone {
+    /// `weir stream --once`
+    Landing,
+    /// `weir build --upto staging`
+    Staging,
+    /// `weir build --upto curated`
+    Curated,
+    /// `weir build`
+    Warehouse,
 }
 
 #[derive(Debug, Subcommand)]

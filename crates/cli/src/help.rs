@@ -10,6 +10,7 @@ The whole path
   up          Run all services until Ctrl-C                 weir up --build-every 10s
   status      Say what waits and how fresh each zone is     weir status --within 1h
   reconcile   Compare the stream with every zone            weir reconcile
+  chaos       Kill the path under load, and reconcile       weir chaos --zone landing --kills 20
   table       Look after the tables' files; list builds     weir table health
   check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod

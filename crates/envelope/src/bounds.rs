@@ -1,6 +1,7 @@
-//! The one walk over every message, in front of arrow-avro: what passes decodes there, into one row and without
-//! surprises. arrow-avro alone takes a union branch that does not exist, loses a batch to one bad record, and
-//! multiplies memory by counts that a message claims.
+//! The checks of every message: each value is read by a [`Cursor`], which trusts no length, count or branch that a
+//! message claims, and [`Seen`] judges what the values say together.
+//!
+//! A message is walked once: to columns ([`crate::columns`]), or, before it becomes JSON, to nothing ([`Bounds::check`]).
 
 use std::str;
 
@@ -42,10 +43,7 @@ pub struct Facts {
 impl Bounds {
     /// Walks the Avro body of a message. `keys` says where the key columns stand in `before` and in `after`.
     pub fn check(&self, envelope: &Envelope, body: &[u8], keys: &KeyColumns) -> Result<Facts, Reject> {
-        if body.len() > self.max_bytes {
-            return Err(Reject::TooLarge);
-        }
-        let mut cursor = Cursor { rest: body, items_left: self.max_items };
+        let mut cursor = self.cursor(body)?;
         let mut seen = Seen::default();
         for (field, role) in envelope.root.fields.iter().zip(&envelope.roles) {
             match role {
@@ -56,22 +54,29 @@ impl Bounds {
                 Role::Other => cursor.walk(&field.node)?,
             }
         }
-        if !cursor.rest.is_empty() {
-            return Err(Reject::TrailingBytes);
-        }
+        cursor.end()?;
         seen.judge()
+    }
+
+    /// The beginning of a message that is not too large.
+    pub(crate) fn cursor<'a>(&self, body: &'a [u8]) -> Result<Cursor<'a>, Reject> {
+        if body.len() > self.max_bytes {
+            return Err(Reject::TooLarge);
+        }
+        Ok(Cursor { rest: body, items_left: self.max_items })
     }
 }
 
 /// Where a table's key columns stand in a schema's row images; [`KeyColumns::default`] checks no key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyColumns {
-    before: Image,
-    after: Image,
+    pub(crate) before: Image,
+    pub(crate) after: Image,
 }
 
+/// The key columns of a row image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Image {
+pub(crate) struct Image {
     /// A key column that the schema lacks makes every row of it one without key.
     lacks: bool,
     /// Field numbers of nullable key columns: each row is looked at. Others cannot be null.
@@ -97,25 +102,38 @@ impl KeyColumns {
     }
 }
 
+impl Image {
+    /// What a row image is, by whether the column of a number is null in it; none without an image.
+    pub(crate) fn row(&self, image: Option<impl Fn(usize) -> bool>) -> Row {
+        match image {
+            None => Row::Null,
+            Some(is_null) if self.lacks || self.nullable.iter().any(|at| is_null(*at)) => Row::WithoutKey,
+            Some(_) => Row::WithKey,
+        }
+    }
+}
+
 /// A row image in a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Row {
+pub(crate) enum Row {
     #[default]
     Null,
     WithoutKey,
     WithKey,
 }
 
+/// What a whole message says.
 #[derive(Debug, Default)]
-struct Seen<'a> {
-    before: Row,
-    after: Row,
-    op: Option<&'a str>,
-    source: Source<'a>,
+pub(crate) struct Seen<'a> {
+    pub(crate) before: Row,
+    pub(crate) after: Row,
+    pub(crate) op: Option<&'a str>,
+    pub(crate) source: Source<'a>,
 }
 
 impl Seen<'_> {
-    fn judge(&self) -> Result<Facts, Reject> {
+    /// Whether the parts agree, and what they come to.
+    pub(crate) fn judge(&self) -> Result<Facts, Reject> {
         let op = self.op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?;
         // Updates have a row before only where the source keeps it.
         let (image, forbidden) = match op {
@@ -144,6 +162,11 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// Behind the last value nothing may be left.
+    pub(crate) fn end(&self) -> Result<(), Reject> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Reject::TrailingBytes) }
+    }
+
     #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, Reject> {
         let (first, rest) = self.rest.split_first().ok_or(Reject::Truncated)?;

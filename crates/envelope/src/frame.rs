@@ -8,9 +8,6 @@ use weir_core::schema_id::SchemaId;
 
 use crate::record::Reject;
 
-/// The head of a Confluent frame whose schema has the number 0.
-pub(crate) const NUMBER_0: [u8; 5] = [0; 5];
-
 /// An Avro body as it stands in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {

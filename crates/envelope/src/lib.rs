@@ -5,8 +5,8 @@
 //! what cannot be decoded comes back with a [`Reject`], never as a panic and never as a wrong row.
 //! Never: a network, a clock, a value changed beyond its type's unit.
 //!
-//! Read first: [`tree`] (a writer schema, compact), then [`bounds`] (the one walk over every message), then
-//! [`decode`]; the other direction is [`schema`] and [`encode`].
+//! Read first: [`tree`] (a writer schema, compact), then [`bounds`] (what is checked of every message), then
+//! `columns` (the one walk over it) and [`decode`]; the other direction is [`schema`] and [`encode`].
 //!
 //! ```
 //! use weir_envelope::{Body, Decoder, RawRecord, Reject, frame};
@@ -30,7 +30,7 @@ pub mod schema;
 pub mod tree;
 pub mod values;
 
-mod convert;
+mod columns;
 mod parse;
 mod position;
 mod time;

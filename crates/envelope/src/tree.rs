@@ -1,11 +1,8 @@
 //! A writer schema as a compact tree: what every walk over a message follows, made once per schema id.
-//!
-//! The tree also writes a plain schema of its own for arrow-avro ([`Envelope::plain_schema`]): the same bytes, without
-//! defaults, aliases, documentation or logical types other than decimals. What a column means, the tree knows.
 
 use std::sync::Arc;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use weir_core::schema_id::SchemaId;
 
 use crate::error::EnvelopeError;
@@ -233,52 +230,4 @@ impl Envelope {
     pub fn row(&self, image: &str) -> Option<&Arc<Record>> {
         self.root.index(image).and_then(|at| self.root.fields[at].node.record())
     }
-
-    /// A schema for the same bytes with nothing in it but names, types and decimals.
-    pub fn plain_schema(&self) -> String {
-        let mut written = Vec::new();
-        plain_record(&self.root, &mut written).to_string()
-    }
-}
-
-fn plain(node: &Node, written: &mut Vec<Arc<Record>>) -> Json {
-    match node {
-        Node::Boolean => json!("boolean"),
-        Node::Int(_) => json!("int"),
-        Node::Long(_) => json!("long"),
-        Node::Float => json!("float"),
-        Node::Double => json!("double"),
-        Node::Bytes => json!("bytes"),
-        Node::Text(_) => json!("string"),
-        Node::Decimal { precision, scale } => {
-            json!({"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale})
-        }
-        // Words are checked against the symbols before; each use gets a name of its own.
-        Node::Enum(symbols) => {
-            let name = format!("e{}", written.len());
-            written.push(Arc::new(Record {
-                name: String::new(),
-                fields: Vec::new(),
-                cells: 0,
-                is_variable_decimal: false,
-            }));
-            json!({"type": "enum", "name": name, "symbols": &symbols[..]})
-        }
-        Node::Record(record) => plain_record(record, written),
-        Node::Array(item) => json!({"type": "array", "items": plain(item, written)}),
-        Node::Map(item) => json!({"type": "map", "values": plain(item, written)}),
-        Node::Nullable { null: 0, inner } => json!(["null", plain(inner, written)]),
-        Node::Nullable { inner, .. } => json!([plain(inner, written), "null"]),
-    }
-}
-
-fn plain_record(record: &Arc<Record>, written: &mut Vec<Arc<Record>>) -> Json {
-    if let Some(at) = written.iter().position(|known| Arc::ptr_eq(known, record)) {
-        return json!(format!("r{at}"));
-    }
-    let name = format!("r{}", written.len());
-    written.push(Arc::clone(record));
-    let fields: Vec<Json> =
-        record.fields.iter().map(|field| json!({"name": field.name, "type": plain(&field.node, written)})).collect();
-    json!({"type": "record", "name": name, "fields": fields})
 }

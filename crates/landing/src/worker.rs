@@ -224,6 +224,8 @@ impl Worker<'_> {
         }
         let schema = union_of(main.full_name(), main.schema(), &decoded.parts).map_err(self.failed())?;
         let mut rows = Rows::new(&decoded.parts, &schema, &self.table.key).map_err(self.rows())?;
+        // Copied: while files are written, memory holds the rows once less.
+        decoded.parts.clear();
         let lateness = i64::try_from(self.settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
         let late = batch::late(&rows.batch, &mut self.standing.newest, lateness).map_err(self.rows())?;
         let ranges_by_hour = rows.order_key_ranges().map_err(self.rows())?;

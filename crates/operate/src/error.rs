@@ -113,6 +113,24 @@ pub enum OperateError {
         /// Its end.
         source: tokio::task::JoinError,
     },
+    /// A command of the path failed by itself, between two kills.
+    #[error("`weir {command}` ended with {status}:\n{said}")]
+    RunFailed {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// What it said.
+        said: String,
+    },
+    /// A command of the path could not be started.
+    #[error("cannot start `weir {command}`")]
+    NoStart {
+        /// The command.
+        command: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// The command needs a part that this environment has elsewhere.
     #[error("environment `{env}` runs its {part} elsewhere")]
     NotEmbedded {
@@ -201,6 +219,18 @@ impl Diagnose for OperateError {
             Self::Behind { .. } => {
                 ("W9401", "records landed since the last build", "run `weir build`, then compare again", Retry::Later)
             }
+            Self::RunFailed { .. } => (
+                "W9009",
+                "what is said above; a start behind a kill must go on by itself, so it may be a defect of Weir",
+                "run the command in the folder that is named, and report what it says",
+                Retry::Never,
+            ),
+            Self::NoStart { .. } => (
+                "W9010",
+                "the binary was moved or replaced while it ran, or no more processes may be started",
+                "run the command again",
+                Retry::AfterUsage,
+            ),
             Self::NotEmbedded { .. } => (
                 "W9006",
                 "the command works on embedded parts only",

@@ -7,6 +7,7 @@
 //!
 //! Read first: [`site`] (what runs where), then [`run`] (the stages), then [`reconcile`]; [`mod@status`] says how it stands.
 
+pub mod chaos;
 pub mod counts;
 pub mod demo;
 mod error;

@@ -1,6 +1,7 @@
 //! One file per command; each calls the rooms and prints what they say.
 
 mod build;
+mod chaos;
 mod check;
 mod config;
 mod demo;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Restate(args) => restate::run(&global, &args).await,
         Command::Table(args) => table::run(&global, &args).await,
         Command::Check => check::run(&global).await,
+        Command::Chaos(args) => chaos::run(&global, &args).await,
         Command::Reconcile => reconcile::run(&global).await,
         Command::Status(args) => status::run(&global, &args).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use weir_core::zone::Zone;
 use weir_curated::scd::OPEN;
 use weir_lake::{DataFile, Lake, Options, Root};
+use weir_testkit::process::{peak_rss_mb, reset_peak, used};
 
 use crate::Failure;
 use crate::events::{Image, Sum};
 use crate::input::{Input, held, log_of};
-use crate::process::{peak_rss_mb, reset_peak, used};
 
 /// Runs in a new lake at `at`.
 pub async fn run(dir: &Path, at: &Path) -> Result<Value, Failure> {

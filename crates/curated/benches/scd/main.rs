@@ -8,7 +8,6 @@
 mod contestant;
 mod events;
 mod input;
-mod process;
 
 use std::path::PathBuf;
 

@@ -48,7 +48,9 @@ async fn after_a_load(rows: u32, changed: impl Fn(u32) -> bool) -> (u64, u64, u6
     let report = build_in(&bench.room).await.expect("a build");
     let time = 100.0 * began.elapsed().as_secs_f64() / load_time.as_secs_f64();
     let (all, set) = bytes(&report);
-    println!("{rows} rows: first load {whole} bytes, 0.1 percent changed {all} ({time:.0} % of its time), change set {set}");
+    println!(
+        "{rows} rows: first load {whole} bytes, 0.1 percent changed {all} ({time:.0} % of its time), change set {set}"
+    );
     (whole, all, set)
 }
 
