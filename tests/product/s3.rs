@@ -10,7 +10,7 @@ use crate::path::reconciled;
 use crate::place::{Place, text};
 
 /// A place whose lake is in the server's bucket.
-fn place(server: &S3Server) -> Place {
+pub fn place(server: &S3Server) -> Place {
     let mut place = Place::reference();
     place.edit("environments/dev.yaml", |dev| {
         let root = format!("root: s3://{}/shop/lake", server.bucket);
@@ -23,11 +23,11 @@ fn place(server: &S3Server) -> Place {
     place
 }
 
-fn credentials() -> [(&'static str, &'static str); 2] {
+pub fn credentials() -> [(&'static str, &'static str); 2] {
     [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]
 }
 
-fn simulate(place: &Place) {
+pub fn simulate(place: &Place) {
     let sizes = ["--customers", "20", "--products", "12", "--orders", "40"];
     place.run(&[&["replay", "simulate", "--seed", "11"], &sizes[..]].concat());
 }

@@ -65,7 +65,9 @@ fn listen(verbose: u8) {
     let level = match verbose {
         // The Kafka client tells the same as our own errors, less well, and shouts while a broker goes down.
         // The Delta library calls it an error when another writer was quicker; ours goes on behind that one.
-        0 => "error,weir_landing=warn,deltalake_core::kernel::transaction=off,librdkafka=off,rdkafka=off",
+        0 => {
+            "error,weir_landing=warn,weir_operate=warn,deltalake_core::kernel::transaction=off,librdkafka=off,rdkafka=off"
+        }
         1 => {
             "info,deltalake_core::kernel::transaction=off,datafusion=warn,deltalake=warn,delta_kernel=warn,buoyant_kernel=warn"
         }
