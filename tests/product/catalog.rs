@@ -47,7 +47,7 @@ fn glue_holds_what_deltalake_reads_although_requests_fail_and_follows_a_schema_t
     let first = seen(&server);
     let names: BTreeSet<String> = first.as_object().unwrap().keys().cloned().collect();
     assert_eq!(names, tables(&place));
-    for table in ["landing.customer", "staging.order_item", "curated.dim_customer", "deadletter.product"] {
+    for table in ["landing.customer", "staging.order_item", "curated.dim_customer", "deadletter.order_item"] {
         assert!(names.contains(&format!("retail_dev_{}", table)), "{names:?}");
     }
     assert!(first["retail_dev_landing.order"]["partitions"].as_u64().unwrap() > 0);
