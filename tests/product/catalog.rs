@@ -64,7 +64,7 @@ fn glue_holds_what_deltalake_reads_although_requests_fail_and_follows_a_schema_t
     place.edit("contracts/customer.yaml", |text| {
         text.replace("\n\nexpectations", "\n  - {name: nickname, type: nvarchar(20), nullable: true}\n\nexpectations")
     });
-    place.run(&["build"]);
+    place.run(&["build", "--upto", "curated"]);
     let wider = seen(&server);
     let of = |seen: &Value| seen["retail_dev_staging.customer"].clone();
     assert!(of(&wider)["columns"].as_array().unwrap().contains(&json!(["nickname", "string"])), "{}", of(&wider));

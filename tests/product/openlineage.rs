@@ -132,7 +132,7 @@ fn a_builds_events_are_taken_by_openlineages_own_client_and_say_what_the_build_d
     // Expectations, by their names, with the rows that broke them.
     let staged = named(&events, "COMPLETE", "staging.order_item");
     let asserted = &staged["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"];
-    let rule = asserted.as_array().unwrap().iter().find(|rule| rule["name"] == "unit_price_not_negative").unwrap();
+    let rule = asserted.as_array().unwrap().iter().find(|rule| rule["name"] == "unit_price_is_not_negative").unwrap();
     assert_eq!((&rule["assertion"], &rule["severity"]), (&"range".into(), &"error".into()));
     let broke = rule["actual"].as_str().unwrap().parse::<u64>().unwrap();
     assert_eq!(rule["success"], broke == 0);
@@ -152,7 +152,7 @@ fn a_build_that_fails_says_where_and_why() {
     place.run(&["build"]);
     std::fs::remove_file(file(&place)).unwrap();
     place.edit("models/curated/dim_customer.sql", |sql| format!("{sql}\nWHERE customer_id > 0\n"));
-    place.weir(&["build"]).run().expect_code(1);
+    place.weir(&["build"]).run().expect_code(78);
     judged(&place);
     let events = lines(&place);
     assert_eq!(runs(&events)["staging.customer"][0].1, ["START", "COMPLETE"]);
