@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its failure is its report")]
 
 mod aggregate;
+mod catalog;
 mod dlq;
 mod docs;
 mod errors;
@@ -14,6 +15,7 @@ mod kill;
 mod landing;
 mod lineage;
 mod model;
+mod openlineage;
 mod parts;
 mod path;
 mod place;

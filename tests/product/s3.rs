@@ -10,7 +10,7 @@ use crate::path::reconciled;
 use crate::place::{Place, text};
 
 /// A place whose lake is in the server's bucket.
-fn place(server: &S3Server) -> Place {
+pub fn place(server: &S3Server) -> Place {
     let mut place = Place::reference();
     place.edit("environments/dev.yaml", |dev| dev.replace("lake:\n  root: lake", &format!("lake: {}", lake(server))));
     for (name, value) in CREDENTIALS {
@@ -28,7 +28,7 @@ pub fn lake(server: &S3Server) -> Value {
 /// What the server takes for a user's.
 pub const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
-fn simulate(place: &Place) {
+pub fn simulate(place: &Place) {
     let sizes = ["--customers", "20", "--products", "12", "--orders", "40"];
     place.run(&[&["replay", "simulate", "--seed", "11"], &sizes[..]].concat());
 }

@@ -96,6 +96,9 @@ pub enum Command {
     Test(Part),
     /// Recomputes the curated tables from their histories and checks their invariants
     Check,
+    /// Shows which tables other engines find, compares them with the lake, mends the catalog
+    #[command(subcommand)]
+    Catalog(Catalog),
     /// Shows which columns a column comes from, or what is made of it
     Lineage(Lineage),
     /// Follows one key from the source's transaction to the star schema, and back from a fact
@@ -323,6 +326,31 @@ pub struct Which {
     /// All open letters
     #[arg(long)]
     pub open: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Catalog {
+    /// Lists what the catalog holds
+    Ls {
+        /// What is listed
+        #[arg(value_enum, default_value_t = CatalogPart::Tables)]
+        part: CatalogPart,
+    },
+    /// Lists in what the catalog differs from the lake; exit code 1 if it does
+    Diff,
+    /// Brings the catalog to what the lake has
+    Sync,
+}
+
+/// A part of the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CatalogPart {
+    /// Tables with their version and place.
+    Tables,
+    /// Columns, in their order.
+    Columns,
+    /// Folders with data, and the commit that made each.
+    Partitions,
 }
 
 #[derive(Debug, Args)]

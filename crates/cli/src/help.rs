@@ -16,6 +16,7 @@ The whole path
   validate    Check the pipeline's files, offline           weir validate --env prod
   test        Run the models' unit tests, offline           weir test
   config      Show settings and where they come from        weir config show --resolved --origin
+  catalog     What other engines find: list, diff, sync     weir catalog ls
   lineage     Show where a column comes from                weir lineage fact_sales.amount
   trace       Follow one key from source to star schema     weir trace dim_customer 17850
   explain     Explain an error code                         weir explain W4102

@@ -66,7 +66,7 @@ fn listen(verbose: u8) {
         // The Kafka client tells the same as our own errors, less well, and shouts while a broker goes down.
         // The Delta library calls it an error when another writer was quicker; ours goes on behind that one.
         0 => {
-            "error,weir_landing=warn,weir_staging=warn,deltalake_core::kernel::transaction=off,librdkafka=off,rdkafka=off"
+            "error,weir_landing=warn,weir_operate=warn,weir_staging=warn,deltalake_core::kernel::transaction=off,librdkafka=off,rdkafka=off"
         }
         1 => {
             "info,deltalake_core::kernel::transaction=off,datafusion=warn,deltalake=warn,delta_kernel=warn,buoyant_kernel=warn"

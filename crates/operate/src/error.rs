@@ -107,6 +107,24 @@ pub enum OperateError {
         /// The table.
         table: weir_core::name::TableName,
     },
+    /// The catalog's service does not answer.
+    #[error("the catalog at {endpoint} does not answer: {reason}")]
+    CatalogAway {
+        /// Where it is asked.
+        endpoint: String,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// The catalog's service refused a request.
+    #[error("the catalog refused {action} ({code}): {message}")]
+    CatalogRefused {
+        /// What it was asked for.
+        action: &'static str,
+        /// Its word for the refusal.
+        code: String,
+        /// What it says.
+        message: String,
+    },
     /// A part of the path ended by a panic.
     #[error("a worker ended unexpectedly")]
     Worker {
@@ -197,6 +215,18 @@ impl Diagnose for OperateError {
                 "the key never came, or its changes have not landed yet",
                 "check the key's spelling; `weir stream --once` lands what waits in the stream",
                 Retry::Never,
+            ),
+            Self::CatalogAway { .. } => (
+                "W9501",
+                "the service is down, out of reach, or asks for credentials that this process does not have",
+                "check network and credentials, then `weir catalog sync`: what was built is whole without it",
+                Retry::Later,
+            ),
+            Self::CatalogRefused { .. } => (
+                "W9502",
+                "the role may not do this, or the catalog was changed by another program",
+                "read the service's own words; grant what it names, then `weir catalog sync`",
+                Retry::AfterConfiguration,
             ),
             Self::Worker { .. } => (
                 "W9005",

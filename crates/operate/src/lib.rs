@@ -7,13 +7,17 @@
 //!
 //! Read first: [`site`] (what runs where), then [`run`] (the stages), then [`reconcile`]; [`mod@status`] says how it stands.
 
+pub mod building;
+pub mod catalog;
 pub mod chaos;
 pub mod counts;
 pub mod demo;
 mod error;
+mod hive;
 pub mod infrastructure;
 pub mod letters;
 pub mod lineage;
+pub mod openlineage;
 pub mod plan;
 pub mod progress;
 pub mod reconcile;

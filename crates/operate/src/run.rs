@@ -127,17 +127,6 @@ pub async fn build(site: &Site) -> Result<BuildReport, Diagnosed> {
     Ok(weir_curated::build(&site.project, &site.lake).await?)
 }
 
-/// As [`stage`], of the selected tables only.
-pub async fn stage_selected(
-    site: &Site,
-    stager: &mut Stager,
-    selection: &Selection,
-) -> Result<Vec<(TableName, Staged)>, Diagnosed> {
-    let mut project = site.project.clone();
-    project.tables.retain(|table| selection.has_table(&table.name));
-    Ok(stager.run(&project, &site.lake).await?)
-}
-
 /// As [`build`], where only the selected models take in new staging rows.
 pub async fn build_selected(site: &Site, selection: &Selection) -> Result<BuildReport, Diagnosed> {
     Ok(weir_curated::build_selected(&site.project, &site.lake, selection).await?)

@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use weir_core::diagnosis::Diagnosed;
 use weir_landing::Until;
-use weir_staging::Stager;
+use weir_project::Selection;
 use weir_warehouse::mirror::{self, Mirrors};
 use weir_warehouse::{Users, Warehouse};
 
+use crate::building::{Builder, Upto, Wanted};
 use crate::error::OperateError;
 use crate::running::{Announced, Running};
 use crate::services::Services;
@@ -91,31 +92,30 @@ async fn builds(
 ) -> Result<(), Diagnosed> {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut stager = Stager::default();
+    let selection = Selection::new(&site.project, &[])?;
+    let mut builder = Builder::new(site).await?;
     let mut tended: Option<Instant> = None;
-    loop {
+    let ended = loop {
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
+            () = stop.cancelled() => break Ok(()),
             _ = ticks.tick() => {}
         }
-        let built = async {
-            run::stage(site, &mut stager).await?;
-            let report = run::build(site).await?;
-            run::load(site, warehouse).await?;
-            if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
-                upkeep::tend(&site.project, &site.lake).await?;
-                tended = Some(Instant::now());
-            }
-            Ok::<_, Diagnosed>(report)
-        };
-        match built.await {
-            Ok(report) => tracing::info!(build = report.published, "built"),
-            Err(error) => {
-                stop.cancel();
-                return Err(error);
-            }
+        let wanted =
+            Wanted { selection: &selection, upto: Upto::Warehouse, warehouse: Some(warehouse.clone()), often: true };
+        match builder.build(wanted).await {
+            Ok(built) => tracing::info!(build = built.curated.published, "built"),
+            Err(error) => break Err(error),
         }
-    }
+        if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
+            if let Err(error) = upkeep::tend(&site.project, &site.lake).await {
+                break Err(error);
+            }
+            tended = Some(Instant::now());
+        }
+    };
+    stop.cancel();
+    builder.close().await;
+    ended
 }
 
 async fn refresh(

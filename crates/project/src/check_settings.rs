@@ -10,7 +10,8 @@ use crate::error::{Fault, Problem};
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
 use crate::settings::{
-    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, RegistryAt, Staging, Stream, Warehouse, WarehouseTarget,
+    Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream,
+    Warehouse, WarehouseTarget,
 };
 
 /// All sections.
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub curated: Curated,
     pub warehouse: Warehouse,
     pub metrics: Metrics,
+    pub lineage: Lineage,
+    pub catalog: Catalog,
 }
 
 /// Checks all sections; every problem is reported.
@@ -46,6 +49,8 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
         curated: Curated { buckets: check.buckets() },
         warehouse: check.warehouse(),
         metrics: Metrics { listen: check.address("metrics.listen") },
+        lineage: check.lineage(),
+        catalog: check.catalog(),
     };
     if check.problems.is_empty() { Ok(settings) } else { Err(check.problems) }
 }
@@ -304,6 +309,51 @@ impl Check<'_> {
         Lake { root, region, endpoint, kms_key, memory, vacuum_after }
     }
 
+    fn lineage(&mut self) -> Lineage {
+        let (file, url) = (self.some("lineage.file"), self.some("lineage.url"));
+        if url.is_none() {
+            self.useless("lineage.api_key", "`lineage.url` names no receiver");
+            if file.is_none() {
+                self.useless("lineage.namespace", "neither `lineage.file` nor `lineage.url` takes events");
+            }
+        }
+        let url = url.map(|text| {
+            if text.contains('@') {
+                self.bad("lineage.url", "it holds a user", "give the receiver's token as `lineage.api_key`");
+            } else if !["${", "http://", "https://"].iter().any(|start| text.starts_with(start)) {
+                self.bad("lineage.url", "it is no URL", "write a URL such as `https://marquez.example.com`");
+            }
+            self.secret_text("lineage.url")
+        });
+        let api_key = self.some("lineage.api_key").map(|_| self.secret_text("lineage.api_key"));
+        Lineage { file: file.map(Into::into), url, api_key, namespace: self.some("lineage.namespace") }
+    }
+
+    fn catalog(&mut self) -> Catalog {
+        if self.text("catalog.target") != "glue" {
+            for path in ["catalog.database", "catalog.region", "catalog.endpoint"] {
+                self.useless(path, "the catalog is embedded");
+            }
+            if self.text("catalog.target") != "embedded" {
+                let reason = format!("`{}` is not allowed", self.text("catalog.target"));
+                self.bad("catalog.target", reason, "use `embedded` or `glue`");
+            }
+            return Catalog::Embedded;
+        }
+        if !self.text("lake.root").starts_with("s3://") {
+            let fix = "set `lake.root` to `s3://bucket/prefix`, or leave the catalog embedded";
+            self.bad("catalog.target", "Glue's readers cannot read a lake in a folder", fix);
+        }
+        let database = self.some("catalog.database");
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if database.as_ref().is_some_and(|name| !name.bytes().all(allowed) || name.len() > 200) {
+            let fix = "use lower-case letters, digits and `_`, 200 at most: Athena knows no others";
+            self.bad("catalog.database", "it cannot begin a database's name", fix);
+        }
+        let region = self.some("catalog.region").or_else(|| self.some("lake.region"));
+        Catalog::Glue { database, region, endpoint: self.url("catalog.endpoint") }
+    }
+
     /// A setting without a default.
     fn some(&self, path: &str) -> Option<String> {
         self.setting(path).map(|setting| setting.value.clone()).filter(|text| !text.is_empty())
@@ -386,8 +436,9 @@ fn is_role_arn(text: &str) -> bool {
 
 /// A password or key that is written out: a secret client key without a reference, or `user:password@`.
 fn holds_plain_secret(path: &str, text: &str) -> bool {
-    let secret_key = path.starts_with("stream.client.")
-        && ["password", "secret", "ssl.key.pem", "jaas"].iter().any(|word| path.contains(word));
+    let secret_key = path == "lineage.api_key"
+        || path.starts_with("stream.client.")
+            && ["password", "secret", "ssl.key.pem", "jaas"].iter().any(|word| path.contains(word));
     let user =
         text.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| without_references(user));
     let url_password = user.is_some_and(|user| user.split_once(':').is_some_and(|(_, password)| !password.is_empty()));

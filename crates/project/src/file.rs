@@ -39,6 +39,10 @@ pub struct EnvironmentFile {
     pub warehouse: Option<WarehouseFile>,
     /// Where metrics and health are served.
     pub metrics: Option<MetricsFile>,
+    /// Where builds tell what they read and wrote, as OpenLineage events.
+    pub lineage: Option<LineageFile>,
+    /// Where other engines find the lake's tables.
+    pub catalog: Option<CatalogFile>,
 }
 
 /// `stream:`
@@ -169,6 +173,48 @@ pub struct MetricsFile {
 #[serde(rename_all = "lowercase")]
 pub enum SecurityWord {
     Iam,
+}
+
+/// `lineage:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct LineageFile {
+    /// File that gets an event per line, relative to the folder of the embedded parts (`--dir`) or absolute, e.g.
+    /// `lineage.jsonl`. Left out: no file is written.
+    pub file: Option<String>,
+    /// Receiver of events over HTTP, e.g. `https://marquez.example.com`; without a path, `/api/v1/lineage` is used. Left
+    /// out: nothing is sent.
+    pub url: Option<String>,
+    /// Token for the receiver, a reference such as `${env:LINEAGE_KEY}`; sent as `Authorization: Bearer ..`.
+    pub api_key: Option<String>,
+    /// Namespace of the jobs, e.g. `shop-prod`. Left out: `<project's name>.<environment>`.
+    pub namespace: Option<String>,
+}
+
+/// `catalog:`
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "see `WeirFile`")]
+pub struct CatalogFile {
+    /// `embedded`: the lake's tables speak for themselves. `glue`: builds register them in the AWS Glue Data Catalog too;
+    /// the lake is then on S3.
+    pub target: Option<CatalogWord>,
+    /// What the names of Glue's databases begin with, before `_<zone>`, e.g. `shop_prod`. Left out: `<project's
+    /// name>_<environment>`.
+    pub database: Option<String>,
+    /// Region of the catalog, e.g. `eu-central-1`. Left out: that of the lake, else as the environment says.
+    pub region: Option<String>,
+    /// Another service than AWS's that speaks Glue's API, e.g. `http://127.0.0.1:5000`.
+    pub endpoint: Option<String>,
+}
+
+/// `embedded` or `glue`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CatalogWord {
+    Embedded,
+    Glue,
 }
 
 /// `none` or `iam`.

@@ -73,7 +73,8 @@ pub use schema::json_schemas;
 pub use secret::SecretText;
 pub use select::Selection;
 pub use settings::{
-    Auth, Curated, Endpoint, Lake, LakeRoot, Landing, Metrics, RegistryAt, Staging, Stream, Warehouse, WarehouseTarget,
+    Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream,
+    Warehouse, WarehouseTarget,
 };
 pub use table::{Connector, ConnectorKind, Expectation, Rule, SchemaChanges, Severity, Table};
 pub use unit_test::{Expected, ExpectedRow, UnitTest};

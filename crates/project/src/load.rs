@@ -103,6 +103,8 @@ pub(crate) fn load_with(
             curated: settings.curated,
             warehouse: settings.warehouse,
             metrics: settings.metrics,
+            lineage: settings.lineage,
+            catalog: settings.catalog,
             tables: tables.tables,
             models,
             tests,

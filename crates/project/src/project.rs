@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use weir_core::name::{Identifier, ModelName, TableName};
 
 use crate::model::Model;
-use crate::settings::{Curated, Lake, Landing, Metrics, Staging, Stream, Warehouse};
+use crate::settings::{Catalog, Curated, Lake, Landing, Lineage, Metrics, Staging, Stream, Warehouse};
 use crate::table::Table;
 use crate::unit_test::UnitTest;
 
@@ -35,6 +35,10 @@ pub struct Project {
     pub warehouse: Warehouse,
     /// Where metrics are served.
     pub metrics: Metrics,
+    /// Where builds tell what they read and wrote.
+    pub lineage: Lineage,
+    /// Where other engines find the lake's tables.
+    pub catalog: Catalog,
     /// Source tables, in declared order (files by name, tables as listed in `sources/*.yaml`).
     pub tables: Vec<Table>,
     /// Curated models in build order: dimensions, facts, the date dimension, aggregates.

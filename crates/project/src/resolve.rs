@@ -31,6 +31,7 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("warehouse.memory", "256MiB"),
     ("warehouse.iam_role", "default"),
     ("warehouse.auth", "none"),
+    ("catalog.target", "embedded"),
 ];
 
 /// Who gave a setting its value.

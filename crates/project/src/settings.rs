@@ -141,6 +141,35 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
 }
 
+/// `lineage:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// File that gets an event per line; a relative one is meant below the folder of the embedded parts.
+    pub file: Option<PathBuf>,
+    /// Receiver of events over HTTP, as it is posted to.
+    pub url: Option<SecretText>,
+    /// Token for the receiver.
+    pub api_key: Option<SecretText>,
+    /// Namespace of the jobs; none: made of the project's name and the environment.
+    pub namespace: Option<String>,
+}
+
+/// `catalog:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Catalog {
+    /// The lake's tables speak for themselves.
+    Embedded,
+    /// The AWS Glue Data Catalog has them too.
+    Glue {
+        /// What the databases' names begin with; none: made of the project's name and the environment.
+        database: Option<String>,
+        /// Its region; none: as the environment says.
+        region: Option<String>,
+        /// Another service than AWS's.
+        endpoint: Option<String>,
+    },
+}
+
 /// The warehouse that takes the SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WarehouseTarget {

@@ -51,6 +51,8 @@ pub struct Staged {
     pub commits: u64,
     /// Data files written to staging.
     pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
     /// The staging table's version; none if nothing has landed yet.
     pub version: Option<i64>,
 }
@@ -238,6 +240,7 @@ impl Step<'_> {
         info.insert(RULES.to_owned(), json!(rules));
         info.insert("weir.landing_version".to_owned(), json!(up_to));
         self.staged.files += add.len() as u64;
+        self.staged.bytes += add.iter().map(|file| file.size.unsigned_abs()).sum::<u64>();
         let version =
             self.main.commit(Commit { add, positions, info, ..Commit::default() }).await.map_err(self.failed())?;
         failpoint::hit("staging.committed");

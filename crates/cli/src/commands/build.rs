@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use weir_operate::{Site, run, upkeep, warehouse};
+use weir_operate::building::{self, Builder, Wanted};
+use weir_operate::{Site, run, upkeep};
 use weir_project::Selection;
-use weir_staging::Stager;
 
 use crate::args::{Build, Global, Upto};
 use crate::failure::Failure;
@@ -26,7 +26,18 @@ pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
 async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing, Failure> {
     let mut listing =
         Listing::new(["zone", "table", "read", "written", "removed", "set aside", "bytes read", "bytes written"]);
-    for (table, staged) in run::stage_selected(site, &mut Stager::default(), selection).await? {
+    let wanted = Wanted {
+        selection,
+        upto: match upto {
+            Upto::Staging => building::Upto::Staging,
+            Upto::Curated => building::Upto::Curated,
+            Upto::Warehouse => building::Upto::Warehouse,
+        },
+        warehouse: None,
+        often: false,
+    };
+    let built = Builder::new(site).await?.build(wanted).await?;
+    for (table, staged) in built.staged {
         let counts = staged.counts;
         listing.row([
             json!("staging"),
@@ -39,32 +50,29 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
             json!(null),
         ]);
     }
-    if upto >= Upto::Curated {
-        for table in run::build_selected(site, selection).await?.tables {
-            if !selection.has_model(&table.table) && table.upserts + table.deletes == 0 {
-                continue;
-            }
-            listing.row([
-                json!("curated"),
-                json!(table.table),
-                json!(table.read),
-                json!(table.upserts),
-                json!(table.deletes),
-                json!(table.keyless),
-                json!(table.traffic.bytes_read),
-                json!(table.traffic.bytes_written + table.change_set_bytes),
-            ]);
+    for table in built.curated.tables {
+        if !selection.has_model(&table.table) && table.upserts + table.deletes == 0 {
+            continue;
+        }
+        listing.row([
+            json!("curated"),
+            json!(table.table),
+            json!(table.read),
+            json!(table.upserts),
+            json!(table.deletes),
+            json!(table.keyless),
+            json!(table.traffic.bytes_read),
+            json!(table.traffic.bytes_written + table.change_set_bytes),
+        ]);
+    }
+    for loaded in built.loaded {
+        for (table, set, gone) in loaded.tables {
+            let none = || json!(null);
+            let counts = [json!(set + gone), json!(set), json!(gone), json!(0), none(), none()];
+            listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
         }
     }
-    if upto >= Upto::Warehouse {
-        let double = warehouse::open(site)?;
-        for loaded in run::load(site, &double).await? {
-            for (table, set, gone) in loaded.tables {
-                let none = || json!(null);
-                let counts = [json!(set + gone), json!(set), json!(gone), json!(0), none(), none()];
-                listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
-            }
-        }
+    if let Some(double) = built.warehouse {
         let advanced = run::refresh(site, &double).await?;
         let none = std::iter::repeat_n(json!(null), 5);
         listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records)].into_iter().chain(none));

@@ -1,6 +1,7 @@
 //! One file per command; each calls the rooms and prints what they say.
 
 mod build;
+mod catalog;
 mod chaos;
 mod check;
 mod config;
@@ -60,6 +61,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Chaos(args) => chaos::run(&global, &args).await,
         Command::Reconcile => reconcile::run(&global).await,
         Command::Status(args) => status::run(&global, &args).await,
+        Command::Catalog(args) => catalog::run(&global, &args).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,
         Command::Trace(args) => trace::run(&global, args).await,
         Command::Explain(args) => explain::run(&global, &args),
