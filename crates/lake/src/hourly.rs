@@ -47,7 +47,9 @@ pub fn hour_files(batch: &RecordBatch, hours: &[Hour], mut rows: Vec<u32>) -> Re
     let ranges = ranges(batch, hours, &rows)?;
     rows.sort_by_key(|row| hours[*row as usize]);
     let sorted_hours: Vec<Hour> = rows.iter().map(|row| hours[*row as usize]).collect();
-    let sorted = take_record_batch(batch, &UInt32Array::from(rows))?;
+    // A batch that stands as it is to be written is not copied: it may be most of what memory holds.
+    let as_it_is = rows.len() == batch.num_rows() && rows.iter().zip(0u32..).all(|(row, at)| *row == at);
+    let sorted = if as_it_is { batch.clone() } else { take_record_batch(batch, &UInt32Array::from(rows))? };
     let mut files = Vec::with_capacity(ranges.len());
     let mut from = 0;
     for (chunk, (hour, (low, high))) in sorted_hours.chunk_by(|a, b| a == b).zip(ranges) {

@@ -167,7 +167,10 @@ impl Rows {
             return Ok(Self { batch, hours: Vec::new(), identities: Vec::new(), keep: Vec::new() });
         }
         let aligned = parts.iter().map(|part| align_batch(part, schema)).collect::<Result<Vec<_>, _>>()?;
-        let batch = concat_batches(schema, &aligned)?;
+        let batch = match &aligned[..] {
+            [one] => one.clone(),
+            several => concat_batches(schema, several)?,
+        };
         let hours = hours(&batch)?;
         let identities = batch_identities(&batch, key)?;
         let mut seen = HashSet::with_capacity(identities.len());

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use weir_core::column::Column;
 use weir_core::failpoint;
 use weir_project::{Project, Table};
 
-pub use script::{EXTERNAL_SCHEMA, create_view, script, setup, tables, view_name};
+pub use script::{EXTERNAL_SCHEMA, columns_of, create_view, script, setup, tables, view_name, widen};
 
 use crate::database::Warehouse;
 use crate::error::WarehouseError;
-use crate::script::{Placeholders, substitute};
+use crate::outcome::Outcome;
+use crate::script::{Placeholders, qualified, substitute};
 use crate::session::Session;
 use crate::statement::text::Name;
 use refresh::{Limit, Refreshed, refresh};
@@ -55,7 +57,17 @@ impl Mirrors {
             let view = view_name(table);
             let found = session
                 .run(&format!("SELECT name FROM svv_mv_info WHERE schema_name = 'staging' AND name = '{view}'"))?;
-            if found.first().is_none_or(|outcome| outcome.scalar().is_none()) {
+            let mut is_there = found.first().is_some_and(|outcome| outcome.scalar().is_some());
+            let latest = lacking(&mut session, table, &format!("{}_latest", table.name))?;
+            if !latest.is_empty() {
+                if is_there {
+                    session.run(&format!("DROP MATERIALIZED VIEW {}", qualified("staging", &view)))?;
+                    is_there = false;
+                }
+                let mirror = lacking(&mut session, table, table.name.as_str())?;
+                session.run(&widen(table, &mirror, &latest))?;
+            }
+            if !is_there {
                 session.run(&create_view(table))?;
             }
         }
@@ -93,6 +105,14 @@ impl Mirrors {
         run_script(&mut self.session, script, ("warehouse.mirror_before_commit", "warehouse.mirror_committed"))?;
         Ok(refreshed)
     }
+}
+
+/// The contract's columns that a table of the mirror, which was set up for an older contract, does not have.
+fn lacking<'t>(session: &mut Session, table: &'t Table, name: &str) -> Result<Vec<&'t Column>, WarehouseError> {
+    let found = session.run(&columns_of(name))?;
+    let known: Vec<String> = found.iter().flat_map(Outcome::rows).flatten().flatten().collect();
+    let is_new = |column: &&Column| !known.iter().any(|known| known.eq_ignore_ascii_case(column.name.as_str()));
+    Ok(table.columns.iter().filter(is_new).collect())
 }
 
 /// Runs a script of one transaction, and rolls back what a failure leaves open.

@@ -106,6 +106,32 @@ CREATE TABLE IF NOT EXISTS {position_name} (
     )
 }
 
+/// The columns of these tables of a mirror, as they are.
+pub fn columns_of(name: &str) -> String {
+    let name = redshift_literal(name);
+    format!("SELECT column_name FROM svv_columns WHERE table_schema = 'staging' AND table_name = {name}")
+}
+
+/// Gives a mirror the columns that its contract has gained, and forgets how far its topic was read: what came before the
+/// contract knew them is decoded again, as far back as the topic reaches, once the view is made anew. `latest` gets its
+/// columns last, so that a run that is cut off is seen to be unfinished; may run again.
+pub fn widen(table: &Table, mirror: &[&Column], latest: &[&Column]) -> String {
+    let name = table.name.as_str();
+    let q = |name: &str| qualified("staging", name);
+    let view = redshift_literal(&view_name(table));
+    let mut out = format!("DELETE FROM {};\n", q(&format!("{name}_position")));
+    for shared in ["stream_position", "stream_errors"] {
+        out += &format!("DELETE FROM staging.{shared} WHERE view_name = {view};\n");
+    }
+    for (table, columns) in [(name.to_owned(), mirror), (format!("{name}_latest"), latest)] {
+        for column in columns {
+            let (column, kind) = (ident(column.name.as_str()), redshift_type(column.kind));
+            out += &format!("ALTER TABLE {} ADD COLUMN {column} {kind};\n", q(&table));
+        }
+    }
+    out
+}
+
 /// One step: from the view to the mirror, in one transaction.
 pub fn script(project: &Project, table: &Table) -> String {
     let name = table.name.as_str();

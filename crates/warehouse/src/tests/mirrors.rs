@@ -12,7 +12,7 @@ use weir_project::{ConnectorKind, Project};
 use super::{Fixture, project, rows};
 use crate::mirror::decode::Decode;
 use crate::mirror::source::{Reader, Record, Source, SourceError};
-use crate::mirror::{Mirrors, create_view, script, setup, tables};
+use crate::mirror::{Mirrors, create_view, script, setup, tables, widen};
 use crate::{Options, Placeholders, WarehouseError};
 
 /// A topic of one or more partitions, held in memory.
@@ -192,6 +192,31 @@ fn a_mirror_holds_the_source_s_last_state() {
 }
 
 #[test]
+fn a_column_that_the_contract_gains_is_filled_from_what_the_topic_still_holds() {
+    let topics = Topics::default();
+    let fixture = Fixture::with(options(&topics));
+    let (whole, mut narrow) = (small_project(), small_project());
+    narrow.tables[0].columns.retain(|column| column.name.as_str() != "category");
+    for (id, op, place) in [(1, Op::Create, 1), (2, Op::Create, 2), (2, Op::Delete, 3), (3, Op::Create, 4)] {
+        topics.send(TOPIC, 0, Some(change(id, op, place, "1")));
+    }
+    topics.send(TOPIC, 0, Some(b"poison".to_vec()));
+    advance(&mut Mirrors::prepare(&fixture.warehouse, &narrow, &values()).unwrap());
+    // The first product's change has left the topic by the time at which the contract has the column.
+    topics.0.lock().unwrap().get_mut(TOPIC).unwrap().low = 1;
+    for _ in 0..2 {
+        advance(&mut Mirrors::prepare(&fixture.warehouse, &whole, &values()).unwrap());
+        let mut session = fixture.session();
+        let rows = |session: &mut _, sql: &str| super::rows(session, sql);
+        let state = "SELECT product_id, list_price, COALESCE(category, '-') FROM staging.product ORDER BY 1";
+        assert_eq!(rows(&mut session, state), ["p1|1.000|-", "p3|1.000|ünï"]);
+        assert_eq!(rows(&mut session, "SELECT kafka_offset FROM staging.stream_errors"), ["4"]);
+    }
+    // A contract that knows less than the tables hold asks for nothing.
+    advance(&mut Mirrors::prepare(&fixture.warehouse, &narrow, &values()).unwrap());
+}
+
+#[test]
 fn a_truncation_empties_a_mirror_and_nothing_from_before_it_comes_back() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
@@ -337,6 +362,8 @@ fn the_scripts_of_a_mirror() {
     let table = project.tables.iter().find(|table| table.name.as_str() == "order_item").unwrap();
     insta::assert_snapshot!("mirror_setup", format!("{}{}{}", setup(), tables(table), create_view(table)));
     insta::assert_snapshot!("mirror_script", script(&project, table));
+    let gained: Vec<_> = table.columns.iter().rev().take(2).collect();
+    insta::assert_snapshot!("mirror_widened", widen(table, &gained, &gained));
 }
 
 proptest! {
