@@ -174,6 +174,20 @@ fn every_problem_of_a_pipeline_is_printed_not_the_first() {
 }
 
 #[test]
+fn what_redshift_refuses_is_found_in_the_pipelines_own_sql_and_names() {
+    let place = Place::reference();
+    let folder = place.pipeline().join("warehouse");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("report.sql"), "SELECT 1;\nSELECT string_agg(name, ',') FROM t;\n").unwrap();
+    place.edit("contracts/customer.yaml", |text| {
+        text.replace("columns:\n", "columns:\n  - {name: xmin, type: int, nullable: true}\n")
+    });
+    let page = "c_unsupported-postgresql-functions.html";
+    expect_problem(&place, "W7012", "warehouse/report.sql:2:8", page);
+    expect_problem(&place, "W7012", "contracts/customer.yaml", "column \"xmin\"");
+}
+
+#[test]
 fn a_wrong_command_line_ends_with_64() {
     let stderr = Weir::new(["demo", "--rowz", "5"]).run().expect_code(64).stderr;
     assert!(stderr.contains("--rows"), "no suggestion:\n{stderr}");

@@ -11,8 +11,8 @@ use crate::output::say;
 pub enum Failure {
     /// Something with a code, a cause and a fix.
     Diagnosed(Diagnosed),
-    /// The pipeline's files, each problem with its place.
-    Project(Vec<Problem>),
+    /// The pipeline's files: each problem with its place, as a person reads it.
+    Project(Vec<String>),
     /// The command line, in a way that clap cannot see.
     Usage(String),
     /// Everything is said already, e.g. by a report; the work still failed.
@@ -41,7 +41,7 @@ impl Failure {
 
     /// From the project's reader.
     pub fn project(error: ProjectError) -> Self {
-        Self::Project(error.problems)
+        Self::Project(error.problems.iter().map(Problem::render).collect())
     }
 
     /// Prints, and gives the exit code.
@@ -60,7 +60,7 @@ impl Failure {
             }
             Self::Project(problems) => {
                 for problem in &problems {
-                    say(&problem.render());
+                    say(problem);
                 }
                 let count = problems.len();
                 say(&format!("{count} problem{} in the pipeline's files", if count == 1 { "" } else { "s" }));

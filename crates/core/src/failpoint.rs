@@ -2,7 +2,7 @@
 //!
 //! `WEIR_FAILPOINT=landing.committed` aborts the process (as SIGKILL would, without unwinding) the
 //! first time that point is reached; `landing.committed=3` the third time. `landing.committed:stop` stops the
-//! process there instead, as SIGSTOP does, until it is told to continue. A disarmed point costs one atomic load. Points register themselves in [`NAMES`], so that the kill tests cover each.
+//! process there instead, as SIGSTOP does, until it is told to continue. A disarmed point costs one atomic load.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 /// with the code, and kill a run at each name.
 pub const NAMES: &[&str] = &[
     "replay.produced",
+    "landing.claimed",
+    "landing.gap_accepted",
     "landing.polled",
     "landing.decoded",
     "landing.file_part_written",
@@ -18,6 +20,7 @@ pub const NAMES: &[&str] = &[
     "landing.deadletters_committed",
     "landing.committed",
     "dlq.sent",
+    "dlq.marked",
     "staging.files_written",
     "staging.quarantine_committed",
     "staging.committed",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde_json::{Map, Value, json};
+use weir_core::failpoint;
 use weir_lake::{Commit, Lake};
 use weir_project::Landing;
 
@@ -72,6 +73,7 @@ impl Worker<'_> {
         let failed = self.failed();
         let Some(main) = &mut self.main else { return Ok(()) };
         main.commit_behind_others(commit).await.map_err(failed)?;
+        failpoint::hit("landing.gap_accepted");
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, timestamp};
@@ -127,7 +128,9 @@ pub(crate) async fn mark(lake: &Lake, name: &TableName, ids: &[LetterId], mark: 
     let batch = rows(name, ids, mark).map_err(|source| LandingError::Rows { table: name.clone(), source })?;
     let file = NewFile { partition: Partition::None, batches: vec![batch], tags: BTreeMap::new() };
     let add = vec![table.write_file(file).await.map_err(failed)?];
-    table.commit(Commit { add, ..Commit::default() }).await.map(drop).map_err(failed)
+    table.commit(Commit { add, ..Commit::default() }).await.map_err(failed)?;
+    failpoint::hit("dlq.marked");
+    Ok(())
 }
 
 fn schema() -> Schema {

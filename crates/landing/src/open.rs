@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
 use weir_lake::{Commit, Lake, LakeError, Table, side};
@@ -157,6 +158,7 @@ impl<'a> Worker<'a> {
             let mut done = main.commit(Commit { positions, follows, ..Commit::default() }).await.map(drop);
             self.main = Some(main);
             if let (Ok(()), Some(letters)) = (&done, &mut self.letters) {
+                failpoint::hit("landing.claimed");
                 done = side::take_back(letters, ahead).await.map(drop);
             }
             match done {

@@ -357,6 +357,26 @@ impl Place {
         let excerpt = found.filter(|line| !may_hold_a_secret(line)).map(str::to_owned);
         Self { file: file.to_owned(), line, column, excerpt, width: width.max(1) }
     }
+
+    /// What is wrong here, as a person reads it: message, place, excerpt, cause, and `fix` or else the general one.
+    pub fn render(&self, diagnosis: &Diagnosis, message: &str, fix: Option<&str>) -> String {
+        let mut out = String::new();
+        let gutter = " ".repeat(self.line.to_string().len());
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "error[{}]: {message}", diagnosis.code);
+        let _ = writeln!(out, "{gutter}--> {self}");
+        if let Some(line) = &self.excerpt {
+            let before = " ".repeat(self.column.saturating_sub(1));
+            let longest = line.chars().count().saturating_sub(self.column.saturating_sub(1)).max(1);
+            let marks = "^".repeat(self.width.min(longest));
+            let _ = writeln!(out, "{gutter} |");
+            let _ = writeln!(out, "{} | {line}", self.line);
+            let _ = writeln!(out, "{gutter} | {before}{marks}");
+        }
+        let _ = writeln!(out, "{gutter} = cause: {}", diagnosis.cause);
+        let _ = writeln!(out, "{gutter} = fix: {}", fix.unwrap_or(diagnosis.fix));
+        out
+    }
 }
 
 /// An excerpt of such a line is not printed: someone may have written a secret there.
@@ -397,26 +417,9 @@ impl Problem {
         self
     }
 
-    /// The problem as a person reads it: message, place, excerpt, cause, fix.
+    /// The problem as a person reads it.
     pub fn render(&self) -> String {
-        let mut out = String::new();
-        let diagnosis = self.fault.diagnosis();
-        let gutter = " ".repeat(self.place.line.to_string().len());
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "error[{}]: {}", diagnosis.code, self.fault);
-        let _ = writeln!(out, "{gutter}--> {}", self.place);
-        if let Some(line) = &self.place.excerpt {
-            let before = " ".repeat(self.place.column.saturating_sub(1));
-            let longest = line.chars().count().saturating_sub(self.place.column.saturating_sub(1)).max(1);
-            let marks = "^".repeat(self.place.width.min(longest));
-            let _ = writeln!(out, "{gutter} |");
-            let _ = writeln!(out, "{} | {line}", self.place.line);
-            let _ = writeln!(out, "{gutter} | {before}{marks}");
-        }
-        let _ = writeln!(out, "{gutter} = cause: {}", diagnosis.cause);
-        let fix = self.hint.as_deref().unwrap_or(diagnosis.fix);
-        let _ = writeln!(out, "{gutter} = fix: {fix}");
-        out
+        self.place.render(&self.fault.diagnosis(), &self.fault.to_string(), self.hint.as_deref())
     }
 }
 

@@ -71,9 +71,9 @@ impl Weir {
         Self { command }
     }
 
-    /// Working folder of the call.
+    /// Working folder of the call. Its temporary files are there too: a call that is killed leaves them behind.
     pub fn dir(mut self, folder: &Path) -> Self {
-        self.command.current_dir(folder);
+        self.command.current_dir(folder).env("TMPDIR", folder);
         self
     }
 

@@ -26,6 +26,7 @@ mod bucket;
 pub mod copy;
 mod database;
 mod error;
+pub mod lint;
 pub mod load;
 pub mod mirror;
 mod outcome;

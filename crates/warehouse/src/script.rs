@@ -3,6 +3,7 @@
 use weir_core::column::ColumnType;
 
 use crate::error::WarehouseError;
+use crate::lint::reserved::is_reserved;
 use crate::statement::text::quoted;
 
 /// The values of the four placeholders of a script, and nothing else.
@@ -72,10 +73,10 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{schema}.{}", ident(name))
 }
 
-/// A name, quoted if it is a reserved word.
+/// A name, quoted if it is a reserved word: of Redshift, or of the parser that reads it here.
 pub fn ident(name: &str) -> String {
     use sqlparser::keywords::ALL_KEYWORDS;
-    let reserved = ALL_KEYWORDS.binary_search(&name.to_uppercase().as_str()).is_ok();
+    let reserved = is_reserved(name) || ALL_KEYWORDS.binary_search(&name.to_uppercase().as_str()).is_ok();
     if reserved { quoted(name) } else { name.to_owned() }
 }
 
@@ -108,6 +109,8 @@ mod tests {
     #[test]
     fn a_reserved_word_is_quoted() {
         assert_eq!(qualified("staging", "order"), "staging.\"order\"");
+        // Redshift's alone.
+        assert_eq!(ident("offline"), "\"offline\"");
         assert_eq!(qualified("staging", "customer"), "staging.customer");
     }
 }

@@ -54,12 +54,23 @@ locals {
 
   objects = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 
-  write_logs = { for part in ["stream", "build", "udf", "connect"] : part => {
+  # To the groups of these jobs.
+  write_logs = { for job, parts in { connect = ["connect"], udf = ["udf"], execution = ["stream", "build"], flow = ["flow"] } : job => {
     Sid       = "WriteLogs"
     Action    = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    Resource  = ["${local.logs}/${part}:*"]
+    Resource  = [for part in parts : "${local.logs}/${part}:*"]
     Condition = {}
   } }
+
+  # A workgroup's and a namespace's name in an ARN is an id that AWS gives: their tags say whose they are.
+  own = { StringEquals = { "aws:ResourceTag/environment" = var.context.tags["environment"], "aws:ResourceTag/project" = var.context.tags["project"] } }
+
+  log_in_cluster = {
+    Sid       = "LogInCluster"
+    Action    = ["redshift:GetClusterCredentialsWithIAM"]
+    Resource  = ["arn:aws:redshift:${local.id}:dbname:${local.name}/*"]
+    Condition = {}
+  }
 
   network_interfaces = {
     # AWS knows no resource for these; they serve a function or task inside a VPC.
@@ -77,8 +88,6 @@ locals {
       services = ["ecs-tasks.amazonaws.com"]
       statements = concat(local.read_topics, [
         local.join_groups,
-        # Weir creates a topic that is missing, with the pipeline's partitions and retention.
-        { Sid = "CreateTopics", Action = ["kafka-cluster:CreateTopic", "kafka-cluster:AlterTopicDynamicConfiguration"], Resource = local.topics, Condition = {} },
         { Sid = "Land", Action = local.objects, Resource = [local.zones["landing"], local.zones["deadletter"], local.zones["quality"]], Condition = {} },
         local.list_lake, local.use_key, local.read_registry,
       ])
@@ -89,10 +98,8 @@ locals {
       statements = [
         { Sid = "Build", Action = local.objects, Resource = [for zone in ["landing", "staging", "quarantine", "curated", "quality"] : local.zones[zone]], Condition = {} },
         { Sid = "RegisterTables", Action = ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable"], Resource = local.catalog, Condition = {} },
-        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials", "redshift-serverless:GetWorkgroup"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"],
-        Condition = { StringEquals = { "aws:ResourceTag/environment" = var.context.tags["environment"], "aws:ResourceTag/project" = var.context.tags["project"] } } },
-        { Sid = "LogInCluster", Action = ["redshift:GetClusterCredentialsWithIAM"], Resource = ["arn:aws:redshift:${local.id}:dbname:${local.name}/*"], Condition = {} },
-        local.list_lake, local.use_key, local.use_catalog_key,
+        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials", "redshift-serverless:GetWorkgroup"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        local.log_in_cluster, local.list_lake, local.use_key, local.use_catalog_key,
       ]
     }
 
@@ -136,8 +143,7 @@ locals {
         { Sid = "LogInToImages", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"], Condition = {} },
         { Sid = "PullImage", Action = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], Resource = [var.image_repository_arn], Condition = {} },
         { Sid = "ReadSecrets", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:${local.id}:secret:${local.name}/*"], Condition = {} },
-        { Sid = "WriteLogs", Action = local.write_logs["stream"].Action, Resource = [for job in ["stream", "build"] : "${local.logs}/${job}:*"], Condition = {} },
-        local.use_key,
+        local.write_logs["execution"], local.use_key,
       ]
     }
 
@@ -159,21 +165,17 @@ locals {
       services = ["scheduler.amazonaws.com"]
       statements = [
         { Sid = "StartBuild", Action = ["states:StartExecution"], Resource = ["arn:aws:states:${local.id}:stateMachine:${local.name}-build"], Condition = {} },
-        { Sid = "RefreshViews", Action = ["redshift-data:ExecuteStatement"], Resource = ["arn:aws:redshift:${local.id}:cluster:${local.name}", "arn:aws:redshift-serverless:${local.id}:workgroup/*"],
-        Condition = { StringEquals = { "aws:ResourceTag/environment" = var.context.tags["environment"], "aws:ResourceTag/project" = var.context.tags["project"] } } },
-        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"],
-        Condition = { StringEquals = { "aws:ResourceTag/environment" = var.context.tags["environment"], "aws:ResourceTag/project" = var.context.tags["project"] } } },
-        { Sid = "LogInCluster", Action = ["redshift:GetClusterCredentialsWithIAM"], Resource = ["arn:aws:redshift:${local.id}:dbname:${local.name}/*"], Condition = {} },
-        { Sid = "Snapshot", Action = ["redshift-serverless:CreateSnapshot"], Resource = ["arn:aws:redshift-serverless:${local.id}:namespace/*"],
-        Condition = { StringEquals = { "aws:ResourceTag/environment" = var.context.tags["environment"], "aws:ResourceTag/project" = var.context.tags["project"] } } },
-        local.use_key,
+        { Sid = "RefreshViews", Action = ["redshift-data:ExecuteStatement"], Resource = ["arn:aws:redshift:${local.id}:cluster:${local.name}", "arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        { Sid = "Snapshot", Action = ["redshift-serverless:CreateSnapshot"], Resource = ["arn:aws:redshift-serverless:${local.id}:namespace/*"], Condition = local.own },
+        local.log_in_cluster, local.use_key,
       ]
     }
 
     flow = {
       services = ["vpc-flow-logs.amazonaws.com"]
       statements = [
-        { Sid = "WriteFlowLog", Action = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], Resource = ["${local.logs}/flow:*"], Condition = {} },
+        local.write_logs["flow"],
         # Looking for a group is asked of all of them.
         { Sid = "FindLogGroup", Action = ["logs:DescribeLogGroups"], Resource = ["*"], Condition = {} },
       ]

@@ -1,8 +1,3 @@
-output "vpc_id" {
-  description = "The VPC."
-  value       = aws_vpc.this.id
-}
-
 output "private_subnet_ids" {
   description = "Private subnets, in the order of the zones."
   value       = local.private_ids

@@ -121,7 +121,7 @@ impl Diagnose for WarehouseError {
                 "write it another way, or run it on Amazon Redshift",
                 Retry::Never,
             ),
-            Self::Refused { .. } => (
+            Self::Refused(_) => (
                 "W7012",
                 "the same text would fail on Amazon Redshift",
                 "write it in the form that Redshift takes",

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use weir_core::diagnosis::Diagnosis;
 
+use crate::lint::Finding;
+
 /// Every failure of this crate. A failed statement changes nothing: its transaction is aborted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,13 +59,8 @@ pub enum WarehouseError {
         what: String,
     },
     /// Redshift itself refuses it.
-    #[error("{what} is refused by Amazon Redshift: {rule}")]
-    Refused {
-        /// The statement or clause, by name.
-        what: String,
-        /// Redshift's rule.
-        rule: &'static str,
-    },
+    #[error("{0}")]
+    Refused(Finding),
     /// No function of this name.
     #[error("function `{name}` does not exist")]
     UnknownFunction {
@@ -292,10 +289,6 @@ impl WarehouseError {
         Self::Unsupported { what: what.into() }
     }
 
-    pub(crate) fn refused(what: impl Into<String>, rule: &'static str) -> Self {
-        Self::Refused { what: what.into(), rule }
-    }
-
     pub(crate) fn parser(error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
         Self::Syntax { message: text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned() }
@@ -313,7 +306,7 @@ impl WarehouseError {
             Self::ServerLost { .. } => "08006",
             Self::Open { .. } | Self::Listen { .. } | Self::Passwords { .. } | Self::NotLoopback { .. } => "58030",
             Self::Syntax { .. } => "42601",
-            Self::Unsupported { .. } | Self::Refused { .. } => "0A000",
+            Self::Unsupported { .. } | Self::Refused(_) => "0A000",
             Self::UnknownFunction { .. } => "42883",
             Self::Aborted => "25P02",
             Self::MatchedTwice { .. } => "21000",

@@ -16,6 +16,7 @@ use weir_core::value::Row;
 
 use crate::database::{Shared, names};
 use crate::error::WarehouseError;
+use crate::lint;
 use crate::outcome::{Answer, Column, Outcome, Tag, columns, kind_of_name, rows, values};
 use crate::statement::merge::Merge;
 use crate::statement::rewrite::Names;
@@ -333,7 +334,7 @@ impl Session {
             Statement::Define { sql, tag, dropped } => self.define(sql, tag, dropped),
             Statement::Maintain { sql, tag } => {
                 if self.transaction == Transaction::Open && *tag == "VACUUM" {
-                    return Err(WarehouseError::refused("VACUUM in a transaction", "it runs on its own"));
+                    return Err(WarehouseError::Refused(lint::in_a_transaction()));
                 }
                 self.connection.execute_batch(sql)?;
                 Ok(Outcome::done(Tag::plain(tag)))

@@ -35,9 +35,6 @@ pub fn transaction(piece: &Piece) -> Result<Option<Statement>, WarehouseError> {
         return Ok(None);
     };
     let _ = cursor.accept("transaction") || cursor.accept("work");
-    if cursor.accept("to") {
-        return Err(WarehouseError::refused("SAVEPOINT", "transactions have no savepoints"));
-    }
     cursor.end()?;
     Ok(Some(statement))
 }

@@ -21,36 +21,6 @@ pub struct Copy {
     pub fill_record: bool,
 }
 
-/// Options that other formats take and Parquet does not.
-const NOT_FOR_PARQUET: &[&str] = &[
-    "maxerror",
-    "region",
-    "delimiter",
-    "ignoreheader",
-    "gzip",
-    "bzip2",
-    "lzop",
-    "zstd",
-    "nullas",
-    "dateformat",
-    "timeformat",
-    "truncatecolumns",
-    "blanksasnull",
-    "emptyasnull",
-    "escape",
-    "removequotes",
-    "ignoreblanklines",
-    "compupdate",
-    "comprows",
-    "noload",
-    "encrypted",
-    "acceptanydate",
-    "fixedwidth",
-    "quote",
-    "encoding",
-    "trimblanks",
-];
-
 /// Reads COPY.
 pub fn parse(piece: &Piece) -> Result<Copy, WarehouseError> {
     let mut cursor = Cursor::new(piece);
@@ -95,13 +65,6 @@ pub fn parse(piece: &Piece) -> Result<Copy, WarehouseError> {
         } else if cursor.accept("job") {
             return Err(WarehouseError::unsupported("COPY JOB"));
         } else {
-            let word = token.to_string().to_lowercase();
-            if NOT_FOR_PARQUET.contains(&word.as_str()) {
-                return Err(WarehouseError::refused(
-                    format!("COPY option {}", word.to_uppercase()),
-                    "a COPY of Parquet takes IAM_ROLE, MANIFEST, FILLRECORD and STATUPDATE only",
-                ));
-            }
             return Err(WarehouseError::unsupported(format!("COPY option {token}")));
         }
     }
@@ -109,7 +72,7 @@ pub fn parse(piece: &Piece) -> Result<Copy, WarehouseError> {
         return Err(WarehouseError::unsupported("COPY of delimited text (say FORMAT AS PARQUET)"));
     }
     if !role {
-        return Err(WarehouseError::refused("COPY without IAM_ROLE", "a COPY from S3 needs credentials"));
+        return Err(WarehouseError::unsupported("COPY with credentials other than IAM_ROLE"));
     }
     Ok(copy)
 }

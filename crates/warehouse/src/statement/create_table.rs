@@ -1,11 +1,10 @@
 //! CREATE TABLE: column attributes that the parser lacks, Redshift's own properties, the engine's text.
 
 use sqlparser::ast::{ColumnOption, CreateTable as Tree, Statement as Ast, TableConstraint};
-use sqlparser::dialect::RedshiftSqlDialect;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::rewrite::{Names, rewrite_expr, rewrite_query};
+use super::syntax;
 use super::text::{Cursor, Name, Piece, quoted};
 use super::types::column_type;
 use crate::error::WarehouseError;
@@ -53,7 +52,8 @@ pub struct ColumnProperties {
     pub encoding: String,
 }
 
-const ENCODINGS: &[&str] = &[
+/// Encodings of columns.
+pub(crate) const ENCODINGS: &[&str] = &[
     "raw",
     "az64",
     "bytedict",
@@ -72,25 +72,27 @@ const ENCODINGS: &[&str] = &[
 
 /// Reads CREATE [TEMP] TABLE.
 pub fn parse(piece: &Piece, names: &Names) -> Result<CreateTable, WarehouseError> {
-    let (tokens, attributes) = strip(piece)?;
-    let mut parser = Parser::new(&RedshiftSqlDialect {}).with_tokens_with_locations(tokens);
-    let tree = match parser.parse_statement().map_err(|error| WarehouseError::parser(&error))? {
-        Ast::CreateTable(tree) => tree,
-        other => return Err(WarehouseError::unsupported(format!("statement {other}"))),
-    };
-    if parser.peek_token().token != Token::EOF {
-        return Err(WarehouseError::syntax(format!("unexpected `{}`", parser.peek_token())));
-    }
+    let (tree, attributes) = read(piece)?;
     build(tree, attributes, names)
+}
+
+/// The tree, and what the parser does not know.
+pub(crate) fn read(piece: &Piece) -> Result<(Tree, Attributes), WarehouseError> {
+    let (tokens, attributes) = strip(piece)?;
+    match syntax(tokens)? {
+        Ast::CreateTable(tree) => Ok((tree, attributes)),
+        other => Err(WarehouseError::unsupported(format!("statement {other}"))),
+    }
 }
 
 /// What was taken out of the text because the parser does not know it.
 #[derive(Debug, Default)]
-struct Attributes {
+pub(crate) struct Attributes {
     encodings: Vec<(String, String)>,
     distkey: Option<String>,
     sortkey: Option<String>,
     interleaved: bool,
+    identity: bool,
 }
 
 /// Removes ENCODE, DISTKEY and SORTKEY of columns and COMPOUND / INTERLEAVED of the table.
@@ -137,9 +139,9 @@ fn strip(piece: &Piece) -> Result<(Vec<TokenWithSpan>, Attributes), WarehouseErr
                         1
                     }
                     "identity" => {
-                        return Err(WarehouseError::unsupported(
-                            "IDENTITY (its values differ after each rebuild; use deterministic surrogate keys)",
-                        ));
+                        attributes.identity = true;
+                        let rest = &all[at + 1..];
+                        rest.iter().position(|token| token.token == Token::RParen).map_or(1, |end| end + 2)
                     }
                     _ => 0,
                 };
@@ -168,15 +170,39 @@ fn strip(piece: &Piece) -> Result<(Vec<TokenWithSpan>, Attributes), WarehouseErr
     Ok((kept, attributes))
 }
 
+/// Distribution and sort keys.
+pub(crate) fn properties(tree: &Tree, attributes: &Attributes) -> Properties {
+    let distkey = tree.distkey.as_ref().map(|key| plain(&key.to_string()));
+    let mut properties = Properties {
+        diststyle: tree.diststyle.as_ref().map_or_else(|| "AUTO".into(), ToString::to_string),
+        distkey: attributes.distkey.clone().or(distkey),
+        ..Properties::default()
+    };
+    if properties.distkey.is_some() {
+        properties.diststyle = "KEY".into();
+    }
+    properties.sortkey = match &tree.sortkey {
+        Some(keys) => keys.iter().map(|key| plain(&key.to_string())).collect(),
+        None => attributes.sortkey.iter().cloned().collect(),
+    };
+    if !properties.sortkey.is_empty() {
+        properties.sortstyle = if attributes.interleaved { "INTERLEAVED" } else { "COMPOUND" }.into();
+    }
+    properties
+}
+
 fn build(tree: Tree, attributes: Attributes, names: &Names) -> Result<CreateTable, WarehouseError> {
     let name = name_of(&tree.name)?;
-    if tree.or_replace {
-        return Err(WarehouseError::refused("CREATE OR REPLACE TABLE", "drop the table first"));
+    if attributes.identity {
+        return Err(WarehouseError::unsupported(
+            "IDENTITY (its values differ after each rebuild; use deterministic surrogate keys)",
+        ));
     }
     if tree.like.is_some() {
         return Err(WarehouseError::unsupported("CREATE TABLE .. LIKE"));
     }
     let odd = tree.external
+        || tree.or_replace
         || tree.clone.is_some()
         || tree.partition_by.is_some()
         || tree.order_by.is_some()
@@ -190,22 +216,7 @@ fn build(tree: Tree, attributes: Attributes, names: &Names) -> Result<CreateTabl
         return Err(WarehouseError::unsupported("this clause of CREATE TABLE"));
     }
     let temporary = tree.temporary || name.name.starts_with('#');
-    let mut properties = Properties {
-        diststyle: tree.diststyle.as_ref().map_or_else(|| "AUTO".into(), ToString::to_string),
-        distkey: attributes.distkey.or_else(|| tree.distkey.as_ref().map(|key| plain(&key.to_string()))),
-        ..Properties::default()
-    };
-    if properties.distkey.is_some() {
-        properties.diststyle = "KEY".into();
-    }
-    if let Some(keys) = &tree.sortkey {
-        properties.sortkey = keys.iter().map(|key| plain(&key.to_string())).collect();
-    } else {
-        properties.sortkey = attributes.sortkey.into_iter().collect();
-    }
-    if !properties.sortkey.is_empty() {
-        properties.sortstyle = if attributes.interleaved { "INTERLEAVED" } else { "COMPOUND" }.into();
-    }
+    let mut properties = properties(&tree, &attributes);
     let prefix = format!(
         "CREATE {}TABLE {}{}",
         if temporary { "TEMP " } else { "" },
@@ -226,11 +237,6 @@ fn build(tree: Tree, attributes: Attributes, names: &Names) -> Result<CreateTabl
             for column in &tree.columns {
                 let column_name = column.name.value.to_lowercase();
                 let kind = column_type(&column.data_type.to_string())?;
-                if kind.semi_structured
-                    && (properties.distkey.as_ref() == Some(&column_name) || properties.sortkey.contains(&column_name))
-                {
-                    return Err(WarehouseError::refused("a DISTKEY or SORTKEY of type SUPER", "SUPER has no order"));
-                }
                 let mut text = format!("{} {}", quoted(&column_name), kind.engine);
                 for option in &column.options {
                     match &option.option {
@@ -247,9 +253,6 @@ fn build(tree: Tree, attributes: Attributes, names: &Names) -> Result<CreateTabl
                             properties.primary_key.push(column_name.clone());
                         }
                         ColumnOption::Unique(_) | ColumnOption::ForeignKey(_) => {}
-                        ColumnOption::Check(_) => {
-                            return Err(WarehouseError::refused("CHECK", "only NOT NULL is enforced"));
-                        }
                         other => return Err(WarehouseError::unsupported(format!("column attribute {other}"))),
                     }
                 }
@@ -271,12 +274,7 @@ fn build(tree: Tree, attributes: Attributes, names: &Names) -> Result<CreateTabl
                         properties.primary_key.extend(columns);
                     }
                     TableConstraint::Unique(_) | TableConstraint::ForeignKey(_) => {}
-                    other => {
-                        return Err(WarehouseError::refused(
-                            format!("constraint {other}"),
-                            "only NOT NULL is enforced",
-                        ));
-                    }
+                    other => return Err(WarehouseError::unsupported(format!("constraint {other}"))),
                 }
             }
             for key in properties.distkey.iter().chain(&properties.sortkey) {

@@ -131,12 +131,6 @@ pub fn rewrite(function: &Function, declared: bool) -> Result<Option<String>, Wa
         return Ok(Some(format!("weir_{name}({})", arguments(function)?.join(", "))));
     }
     if SAME.contains(&name) {
-        if function.filter.is_some() {
-            return Err(WarehouseError::refused(
-                format!("FILTER in function {name}"),
-                "aggregates take no FILTER; use CASE",
-            ));
-        }
         return Ok(None);
     }
     let args = arguments(function)?;

@@ -1,4 +1,4 @@
-//! From Redshift's text to a checked statement: parse, refuse what Redshift or the double does not take,
+//! From Redshift's text to a checked statement: refuse what Redshift ([`lint`](crate::lint)) or the double does not take,
 //! rewrite the rest for the engine.
 //!
 //! Read first: [`Statement`], then [`parse`]; [`rewrite`] and [`functions`] hold the dialect.
@@ -8,9 +8,9 @@ mod control;
 pub mod copy;
 pub mod create_table;
 mod functions;
+mod lacking;
 pub mod merge;
 mod quote;
-mod refused;
 pub mod rewrite;
 pub mod streaming;
 mod super_path;
@@ -18,7 +18,13 @@ pub mod text;
 mod tree;
 pub mod types;
 
+use sqlparser::ast::Statement as Ast;
+use sqlparser::dialect::RedshiftSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
 use crate::error::WarehouseError;
+use crate::lint;
 use crate::wire::catalog;
 use copy::Copy;
 use create_table::CreateTable;
@@ -111,6 +117,10 @@ pub enum Dropped {
 pub fn parse(piece: &Piece, names: &Names) -> Result<Statement, WarehouseError> {
     let mut cursor = Cursor::new(piece);
     let title = cursor.title();
+    let asks_catalog = catalog::asks(piece);
+    if !asks_catalog && let Some(finding) = lint::check(piece).into_iter().next() {
+        return Err(WarehouseError::Refused(finding));
+    }
     if let Some(statement) = control::transaction(piece)? {
         return Ok(statement);
     }
@@ -152,11 +162,21 @@ pub fn parse(piece: &Piece, names: &Names) -> Result<Statement, WarehouseError> 
     if cursor.accept("vacuum") {
         return control::maintain(cursor, "VACUUM");
     }
-    refused::check(&cursor)?;
-    if catalog::asks(piece) {
+    lacking::check(&cursor)?;
+    if asks_catalog {
         return Ok(Statement::CatalogQuery(catalog::rewrite(piece)));
     }
     tree::parse(piece, names, &title)
+}
+
+/// Reads one statement as a tree.
+pub(crate) fn syntax(tokens: Vec<TokenWithSpan>) -> Result<Ast, WarehouseError> {
+    let mut parser = Parser::new(&RedshiftSqlDialect {}).with_tokens_with_locations(tokens);
+    let tree = parser.parse_statement().map_err(|error| WarehouseError::parser(&error))?;
+    if parser.peek_token().token != Token::EOF {
+        return Err(WarehouseError::syntax(format!("unexpected `{}`", parser.peek_token())));
+    }
+    Ok(tree)
 }
 
 fn drop_streaming_view(mut cursor: Cursor<'_>) -> Result<Statement, WarehouseError> {

@@ -7,9 +7,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Distinct, Expr, Ident, LimitClause, ObjectName, Query, Select,
-    SelectItem, SetExpr, SetOperator, Statement, Subscript, TableFactor, TopQuantity, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Ident, LimitClause, ObjectName, Query, Select, SelectItem,
+    SetExpr, SetOperator, Statement, Subscript, TableFactor, TopQuantity, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 use super::column_name::column_name;
@@ -64,10 +63,6 @@ fn unsupported(what: impl Into<String>) -> Flow {
     ControlFlow::Break(WarehouseError::unsupported(what))
 }
 
-fn refused(what: impl Into<String>, rule: &'static str) -> Flow {
-    ControlFlow::Break(WarehouseError::refused(what, rule))
-}
-
 fn or_break(result: Result<(), WarehouseError>) -> Flow {
     match result {
         Ok(()) => ControlFlow::Continue(()),
@@ -84,9 +79,6 @@ impl VisitorMut for Rewriter<'_> {
     type Break = WarehouseError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
-        if !query.locks.is_empty() {
-            return refused("FOR UPDATE", "rows are not locked one by one");
-        }
         if query.fetch.is_some() {
             return unsupported("FETCH (use LIMIT)");
         }
@@ -109,9 +101,6 @@ impl VisitorMut for Rewriter<'_> {
         }
         if select.into.is_some() {
             return unsupported("SELECT INTO (use CREATE TABLE AS)");
-        }
-        if matches!(select.distinct, Some(Distinct::On(_))) {
-            return refused("DISTINCT ON", "it is PostgreSQL's only");
         }
         let odd = !select.connect_by.is_empty()
             || !select.lateral_views.is_empty()
@@ -150,22 +139,16 @@ impl VisitorMut for Rewriter<'_> {
             quote_alias(alias);
         }
         match factor {
-            TableFactor::Table { args: Some(_), name, .. } => {
-                refused(format!("table function {name}"), "a FROM clause holds tables, views and subqueries")
-            }
             TableFactor::Table { json_path: Some(_), .. } => unsupported("unnesting of SUPER in FROM"),
             TableFactor::Table { version: Some(_), .. } => unsupported("time travel"),
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
                 unsupported("TABLESAMPLE")
             }
-            TableFactor::Derived { lateral: true, .. } => {
-                refused("LATERAL", "subqueries in FROM cannot see their neighbours")
-            }
             TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } => {
                 ControlFlow::Continue(())
             }
             TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => unsupported("PIVOT"),
-            _ => refused("this kind of FROM item", "a FROM clause holds tables, views and subqueries"),
+            _ => unsupported("this kind of FROM item"),
         }
     }
 

@@ -2,10 +2,9 @@
 //! Rules: "Streaming ingestion to a materialized view" and "CREATE EXTERNAL SCHEMA" in Redshift's guide.
 
 use sqlparser::ast::{Expr, GroupByExpr, SelectItem, SetExpr, Statement as Ast, TableFactor};
-use sqlparser::dialect::RedshiftSqlDialect;
-use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::syntax;
 use super::text::{Cursor, Name, Piece};
 use crate::error::WarehouseError;
 
@@ -63,7 +62,8 @@ pub const TOPIC_COLUMNS: &[(&str, &str, &str)] = &[
 /// Functions that the double can stand in for.
 pub const KNOWN_FUNCTIONS: &[&str] = &["f_cdc_avro_to_json"];
 
-const VIEW_RULE: &str = "a streaming view must be kept up incrementally: columns of one topic and a row filter, no join, set operation, aggregate, window, subquery or user-defined function";
+const FAILING: &str =
+    "(one that fails, fails the refresh for good in Redshift: keep the raw record and decode it afterwards)";
 
 /// Reads CREATE EXTERNAL SCHEMA.
 pub fn external_schema(piece: &Piece) -> Result<ExternalSchema, WarehouseError> {
@@ -76,10 +76,9 @@ pub fn external_schema(piece: &Piece) -> Result<ExternalSchema, WarehouseError> 
         let other = cursor.word("KAFKA")?.to_uppercase();
         return Err(WarehouseError::unsupported(format!("CREATE EXTERNAL SCHEMA FROM {other}")));
     }
-    let (mut uri, mut authentication, mut role) = (None, None, false);
+    let (mut uri, mut authentication) = (None, None);
     while !cursor.done() {
         if cursor.accept("iam_role") {
-            role = true;
             if !cursor.accept("default") {
                 cursor.string("default or a role's ARN")?;
             }
@@ -97,9 +96,6 @@ pub fn external_schema(piece: &Piece) -> Result<ExternalSchema, WarehouseError> 
     }
     let uri = uri.ok_or_else(|| WarehouseError::syntax("CREATE EXTERNAL SCHEMA .. FROM KAFKA needs a URI"))?;
     let authentication = authentication.unwrap_or_else(|| "iam".into());
-    if authentication == "iam" && !role {
-        return Err(WarehouseError::refused("AUTHENTICATION iam without IAM_ROLE", "the role is what authenticates"));
-    }
     if authentication == "mtls" {
         return Err(WarehouseError::unsupported("AUTHENTICATION mtls"));
     }
@@ -130,7 +126,7 @@ pub fn streaming_view(piece: &Piece) -> Result<StreamingView, WarehouseError> {
     }
     cursor.expect("as")?;
     let query = after_as(piece)?;
-    let refuse = || WarehouseError::refused("this materialized view", VIEW_RULE);
+    let refuse = || WarehouseError::unsupported("a materialized view over anything but the columns of one topic");
     if query.with.is_some() || query.order_by.is_some() || query.limit_clause.is_some() {
         return Err(refuse());
     }
@@ -148,14 +144,8 @@ pub fn streaming_view(piece: &Piece) -> Result<StreamingView, WarehouseError> {
     let TableFactor::Table { name: source, .. } = &from.relation else { return Err(refuse()) };
     let parts: Vec<_> = source.0.iter().filter_map(|part| part.as_ident()).collect();
     let [schema, topic] = parts.as_slice() else {
-        return Err(WarehouseError::unsupported("a materialized view over anything but a topic"));
+        return Err(refuse());
     };
-    if topic.value != topic.value.to_lowercase() {
-        return Err(WarehouseError::refused(
-            format!("topic \"{}\"", topic.value),
-            "upper-case topic names break auto refresh",
-        ));
-    }
     let columns = view_columns(&select.projection)?;
     Ok(StreamingView {
         name,
@@ -179,16 +169,13 @@ fn view_columns(projection: &[SelectItem]) -> Result<Vec<String>, WarehouseError
                 columns.push(name);
             }
             SelectItem::UnnamedExpr(Expr::Function(function)) => {
-                return Err(WarehouseError::refused(
-                    format!("function {} in a streaming view", function.name),
-                    "a failing expression fails the refresh for good; keep the raw record and decode it afterwards",
-                ));
+                return Err(WarehouseError::unsupported(format!(
+                    "function {} in a streaming view {FAILING}",
+                    function.name
+                )));
             }
             SelectItem::UnnamedExpr(Expr::Cast { .. }) => {
-                return Err(WarehouseError::refused(
-                    "a cast in a streaming view",
-                    "a failing cast fails the refresh for good; keep the raw record and decode it afterwards",
-                ));
+                return Err(WarehouseError::unsupported(format!("a cast in a streaming view {FAILING}")));
             }
             _ => return Err(WarehouseError::unsupported("an expression in a streaming view")),
         }
@@ -202,11 +189,10 @@ fn view_columns(projection: &[SelectItem]) -> Result<Vec<String>, WarehouseError
 }
 
 /// The query behind the first AS.
-fn after_as(piece: &Piece) -> Result<sqlparser::ast::Query, WarehouseError> {
+pub(crate) fn after_as(piece: &Piece) -> Result<sqlparser::ast::Query, WarehouseError> {
     let is_as = |token: &Token| matches!(token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case("as"));
     let at = piece.tokens.iter().position(|token| is_as(&token.token)).map_or(0, |at| at + 1);
-    let mut parser = Parser::new(&RedshiftSqlDialect {}).with_tokens_with_locations(piece.tokens[at..].to_vec());
-    match parser.parse_statement().map_err(|error| WarehouseError::parser(&error))? {
+    match syntax(piece.tokens[at..].to_vec())? {
         Ast::Query(query) => Ok(*query),
         other => Err(WarehouseError::syntax(format!("expected a query, found {other}"))),
     }
@@ -241,19 +227,10 @@ pub fn external_function(piece: &Piece) -> Result<ExternalFunction, WarehouseErr
     cursor.expect_token(&Token::RParen)?;
     cursor.expect("returns")?;
     let result = cursor.word("a result type")?;
-    if result == "super" || result == "varbyte" {
-        return Err(WarehouseError::refused(
-            format!("RETURNS {result}"),
-            "a Lambda function takes and gives no SUPER and no VARBYTE",
-        ));
-    }
     if result != "varchar" {
         return Err(WarehouseError::unsupported(format!("an external function that returns {result}")));
     }
     skip_length(&mut cursor)?;
-    if cursor.accept("immutable") {
-        return Err(WarehouseError::refused("IMMUTABLE", "a Lambda function is VOLATILE or STABLE"));
-    }
     if !(cursor.accept("stable") || cursor.accept("volatile")) {
         return Err(cursor.wanted("STABLE or VOLATILE"));
     }

@@ -3,14 +3,11 @@
 use sqlparser::ast::{
     AlterTableOperation, DescribeAlias, FromTable, ObjectType, RenameTableNameKind, SchemaName, Statement as Ast,
 };
-use sqlparser::dialect::RedshiftSqlDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
 
 use super::create_table::name_of;
 use super::rewrite::{self, Names};
 use super::text::{Cursor, Piece, quoted};
-use super::{Dropped, Statement, merge, types};
+use super::{Dropped, Statement, merge, syntax, types};
 use crate::error::WarehouseError;
 
 /// Checks and rewrites.
@@ -18,11 +15,7 @@ pub fn parse(piece: &Piece, names: &Names, title: &str) -> Result<Statement, War
     if title.starts_with("MERGE") && Cursor::new(piece).ends_with("remove duplicates") {
         return Err(WarehouseError::unsupported("MERGE .. REMOVE DUPLICATES"));
     }
-    let mut parser = Parser::new(&RedshiftSqlDialect {}).with_tokens_with_locations(piece.tokens.clone());
-    let mut tree = parser.parse_statement().map_err(|error| WarehouseError::parser(&error))?;
-    if parser.peek_token().token != Token::EOF {
-        return Err(WarehouseError::syntax(format!("unexpected `{}`", parser.peek_token().token)));
-    }
+    let mut tree = syntax(piece.tokens.clone())?;
     check(&tree, title)?;
     rewrite::rewrite(&mut tree, names)?;
     finish(tree, title)
@@ -33,12 +26,6 @@ fn check(tree: &Ast, title: &str) -> Result<(), WarehouseError> {
     match tree {
         Ast::Merge(merge) => merge::check(merge),
         Ast::Insert(insert) => {
-            if insert.on.is_some() {
-                return Err(WarehouseError::refused("INSERT .. ON CONFLICT", "write a MERGE"));
-            }
-            if insert.returning.is_some() {
-                return Err(WarehouseError::refused("RETURNING", "INSERT, UPDATE and DELETE give no rows"));
-            }
             let odd = insert.or.is_some()
                 || insert.ignore
                 || insert.overwrite
@@ -53,18 +40,12 @@ fn check(tree: &Ast, title: &str) -> Result<(), WarehouseError> {
             Ok(())
         }
         Ast::Update(update) => {
-            if update.returning.is_some() {
-                return Err(WarehouseError::refused("RETURNING", "INSERT, UPDATE and DELETE give no rows"));
-            }
             if update.or.is_some() || update.limit.is_some() || !update.table.joins.is_empty() {
                 return Err(WarehouseError::unsupported("this form of UPDATE"));
             }
             Ok(())
         }
         Ast::Delete(delete) => {
-            if delete.returning.is_some() {
-                return Err(WarehouseError::refused("RETURNING", "INSERT, UPDATE and DELETE give no rows"));
-            }
             let from = match &delete.from {
                 FromTable::WithFromKeyword(from) => from,
                 FromTable::WithoutKeyword(_) => return Err(WarehouseError::unsupported("DELETE without FROM")),
@@ -94,7 +75,7 @@ fn finish(tree: Ast, title: &str) -> Result<Statement, WarehouseError> {
         Ast::Merge(tree) => Statement::Merge(merge::build(&tree)?),
         Ast::Truncate(truncate) => match truncate.table_names.as_slice() {
             [target] => Statement::Truncate(name_of(&target.name)?),
-            _ => return Err(WarehouseError::refused("TRUNCATE of several tables", "one table at a time")),
+            _ => return Err(WarehouseError::unsupported("TRUNCATE of several tables")),
         },
         Ast::Explain { describe_alias: DescribeAlias::Explain, analyze: false, statement, .. } => match *statement {
             Ast::Query(query) => Statement::Explain(format!("EXPLAIN {query}")),
@@ -124,7 +105,7 @@ fn finish(tree: Ast, title: &str) -> Result<Statement, WarehouseError> {
             };
             let name = name_of(&name)?.name;
             if name.starts_with("weir_") || name.starts_with("pg_") {
-                return Err(WarehouseError::refused(format!("schema {name}"), "names that begin with pg_ are its own"));
+                return Err(WarehouseError::unsupported(format!("schema {name} (names that begin so are its own)")));
             }
             let exists = if if_not_exists { "IF NOT EXISTS " } else { "" };
             Statement::Define {
@@ -167,7 +148,7 @@ fn drop_objects(
 
 fn alter_table(alter: &sqlparser::ast::AlterTable) -> Result<Statement, WarehouseError> {
     let [operation] = alter.operations.as_slice() else {
-        return Err(WarehouseError::refused("several changes in one ALTER TABLE", "one change at a time"));
+        return Err(WarehouseError::unsupported("several changes in one ALTER TABLE"));
     };
     let table = name_of(&alter.name)?.sql();
     let change = match operation {
@@ -187,7 +168,7 @@ fn alter_table(alter: &sqlparser::ast::AlterTable) -> Result<Statement, Warehous
         }
         AlterTableOperation::DropColumn { column_names, if_exists: false, .. } => match column_names.as_slice() {
             [column] => format!("DROP COLUMN {}", quoted(&column.value.to_lowercase())),
-            _ => return Err(WarehouseError::refused("DROP of several columns", "one column at a time")),
+            _ => return Err(WarehouseError::unsupported("DROP of several columns")),
         },
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => format!(
             "RENAME COLUMN {} TO {}",

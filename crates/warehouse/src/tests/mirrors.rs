@@ -10,9 +10,9 @@ use weir_core::change::Op;
 use weir_project::{ConnectorKind, Project};
 
 use super::{Fixture, project, rows};
+use crate::mirror::Mirrors;
 use crate::mirror::decode::Decode;
 use crate::mirror::source::{Reader, Record, Source, SourceError};
-use crate::mirror::{Mirrors, create_view, script, setup, tables, widen};
 use crate::{Options, Placeholders, WarehouseError};
 
 /// A topic of one or more partitions, held in memory.
@@ -354,16 +354,6 @@ fn every_mirror_of_the_reference_pipeline_advances_over_nothing() {
     let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project(), &values()).unwrap();
     advance(&mut mirrors);
     advance(&mut mirrors);
-}
-
-#[test]
-fn the_scripts_of_a_mirror() {
-    let project = project();
-    let table = project.tables.iter().find(|table| table.name.as_str() == "order_item").unwrap();
-    insta::assert_snapshot!("mirror_setup", format!("{}{}{}", setup(), tables(table), create_view(table)));
-    insta::assert_snapshot!("mirror_script", script(&project, table));
-    let gained: Vec<_> = table.columns.iter().rev().take(2).collect();
-    insta::assert_snapshot!("mirror_widened", widen(table, &gained, &gained));
 }
 
 proptest! {

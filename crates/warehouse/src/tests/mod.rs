@@ -1,5 +1,6 @@
 //! Tests that need an open warehouse.
 
+mod emitted;
 mod loads;
 mod measure;
 mod mirrors;
