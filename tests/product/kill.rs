@@ -11,8 +11,16 @@ use crate::place::{Place, text};
 const ROWS: &str = "3000";
 
 /// These have tests of their own.
-const NO_PART_OF_A_DEMO: [&str; 7] =
-    ["landing.claimed", "landing.gap_accepted", "dlq.", "restate.", "retention.", "compaction.", "vacuum."];
+const NO_PART_OF_A_DEMO: [&str; 8] = [
+    "landing.claimed",
+    "landing.taken_back",
+    "landing.gap_accepted",
+    "dlq.",
+    "restate.",
+    "retention.",
+    "compaction.",
+    "vacuum.",
+];
 
 fn demo(place: &Place) -> Weir {
     Weir::new(["demo", "--rows", ROWS, "--keep", place.parts().to_str().unwrap()]).dir(place.path())

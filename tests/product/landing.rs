@@ -58,6 +58,7 @@ fn dead_letters_of_a_killed_worker_are_taken_back_once_though_the_next_one_dies_
     for _ in 0..2 {
         place.killed(&["stream", "--once"], "landing.claimed");
     }
+    place.killed(&["stream", "--once"], "landing.taken_back");
     place.build();
     reconciled(&place);
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 pub const NAMES: &[&str] = &[
     "replay.produced",
     "landing.claimed",
+    "landing.taken_back",
     "landing.gap_accepted",
     "landing.polled",
     "landing.decoded",
@@ -19,6 +20,7 @@ pub const NAMES: &[&str] = &[
     "landing.files_written",
     "landing.deadletters_committed",
     "landing.committed",
+    "landing.offsets_published",
     "dlq.sent",
     "dlq.marked",
     "staging.files_written",

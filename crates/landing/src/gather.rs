@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use weir_core::failpoint;
 use weir_stream::{Record, Start, StreamError};
 
 use crate::batch::Polled;
@@ -130,7 +131,11 @@ impl<F: Feed> Reader<F> {
     }
 
     pub(crate) fn publish(&mut self) {
-        self.feed.publish(&std::mem::take(&mut self.unpublished));
+        let told = std::mem::take(&mut self.unpublished);
+        self.feed.publish(&told);
+        if !told.is_empty() {
+            failpoint::hit("landing.offsets_published");
+        }
     }
 
     fn is_cancelled(&self) -> bool {

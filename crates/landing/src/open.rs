@@ -160,6 +160,7 @@ impl<'a> Worker<'a> {
             if let (Ok(()), Some(letters)) = (&done, &mut self.letters) {
                 failpoint::hit("landing.claimed");
                 done = side::take_back(letters, ahead).await.map(drop);
+                failpoint::hit("landing.taken_back");
             }
             match done {
                 // Somebody committed meanwhile, perhaps the very micro-batch: look again.
