@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
+use object_store::memory::InMemory;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use weir_core::change::Op;
@@ -15,11 +16,33 @@ use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
 use weir_envelope::encode::Snapshot;
 use weir_envelope::{Encoder, Event, schema};
-use weir_lake::{Commit, DataFile, Lake, NewFile, Options, Partition, Partitioning};
+use weir_lake::{Commit, DataFile, Lake, NewFile, ObjectStore, Options, Partition, Partitioning, S3};
 use weir_project::{ByteSize, Connector, ConnectorKind, Landing, Table};
 use weir_stream::{Batch, Record, Start, StreamError};
 
 use crate::{Feed, Landed, LandingError, Schemas, Source, Until, deadletter, land};
+
+/// Runs these tests over a folder and over a bucket.
+macro_rules! on_both {
+    ($($name:ident,)+) => {
+        mod over_a_folder {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(super::At::Folder).await;
+                }
+            )+
+        }
+        mod over_a_bucket {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(super::At::Bucket).await;
+                }
+            )+
+        }
+    };
+}
 
 mod bucket;
 mod gaps;
@@ -192,8 +215,35 @@ fn change(table: &Table, schema_id: u32, op: Op, id: i64, order: u32, at: i64) -
     Some(out)
 }
 
-async fn lake(folder: &TempDir) -> Lake {
-    Lake::open(Options::folder(folder.path())).await.unwrap()
+/// Where a lake may stand. What lands, and what does not, is tested over both.
+#[derive(Clone, Copy)]
+enum At {
+    Folder,
+    Bucket,
+}
+
+/// The place of one lake, gone when dropped.
+enum Ground {
+    Folder(TempDir),
+    Bucket(Arc<dyn ObjectStore>),
+}
+
+impl At {
+    fn fresh(self) -> Ground {
+        match self {
+            Self::Folder => Ground::Folder(TempDir::new().unwrap()),
+            Self::Bucket => Ground::Bucket(Arc::new(InMemory::new())),
+        }
+    }
+}
+
+async fn lake(ground: &Ground) -> Lake {
+    match ground {
+        Ground::Folder(folder) => Lake::open(Options::folder(folder.path())).await.unwrap(),
+        Ground::Bucket(store) => {
+            Lake::with_store(Options::s3(S3::of_url("s3://lake/shop")), store.clone()).await.unwrap()
+        }
+    }
 }
 
 async fn try_landing(lake: &Lake, topic: &Topic, max_rows: usize) -> Result<Landed, LandingError> {
@@ -224,10 +274,9 @@ async fn offsets(lake: &Lake, zone: Zone) -> Vec<(i64, i64)> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_record_is_accounted_for_once_over_restarts_and_batch_sizes() {
+async fn every_record_is_accounted_for_once_over_restarts_and_batch_sizes(at: At) {
     for max_rows in [1, 3, 100] {
-        let folder = TempDir::new().unwrap();
+        let folder = at.fresh();
         let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
         for order in 0..6 {
             let at = i64::from(order) * HOUR / 2;
@@ -248,9 +297,8 @@ async fn every_record_is_accounted_for_once_over_restarts_and_batch_sizes() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_truncation_lands_without_a_row_and_once_per_hour() {
-    let folder = TempDir::new().unwrap();
+async fn a_truncation_lands_without_a_row_and_once_per_hour(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     topic.push(0, change(&table, 2, Op::Truncate, 0, 2, 0));
@@ -263,9 +311,8 @@ async fn a_truncation_lands_without_a_row_and_once_per_hour() {
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (1, 1)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_keeps_the_record_and_names_the_reason() {
-    let folder = TempDir::new().unwrap();
+async fn a_dead_letter_keeps_the_record_and_names_the_reason(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     topic.push(0, Some(vec![0, 0, 0, 0, 7, 1, 2, 3]));
     landing(&lake, &topic, 10).await;
@@ -279,9 +326,8 @@ async fn a_dead_letter_keeps_the_record_and_names_the_reason() {
     assert_eq!(rows.column_by_name("schema_id").unwrap().as_primitive::<Int64Type>().value(0), 7);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batches() {
-    let folder = TempDir::new().unwrap();
+async fn a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batches(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     let event = |op, id, order| change(&table, 2, op, id, order, HOUR);
     topic.push(0, event(Op::Create, 1, 5));
@@ -295,9 +341,8 @@ async fn a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batc
     assert_eq!((second.landed, second.repeated), (1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_event_goes_to_its_own_hour_and_is_counted() {
-    let folder = TempDir::new().unwrap();
+async fn a_late_event_goes_to_its_own_hour_and_is_counted(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 9, 10 * HOUR));
     assert_eq!(landing(&lake, &topic, 10).await.late, 0);
@@ -310,9 +355,8 @@ async fn a_late_event_goes_to_its_own_hour_and_is_counted() {
     assert_eq!((rows(2), rows(9), rows(10)), (1, 1, 1));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_before() {
-    let folder = TempDir::new().unwrap();
+async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_before(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     let mut wider = customer();
     wider.columns.push(column("points", "int", true));
@@ -334,15 +378,14 @@ async fn a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_bef
     assert_eq!(points, [false, true, true]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_registry_that_is_down_makes_no_dead_letters() {
+async fn a_registry_that_is_down_makes_no_dead_letters(at: At) {
     struct Down;
     impl Schemas for Down {
         fn schema(&self, _: SchemaId) -> Result<Arc<str>, StreamError> {
             Err(StreamError::RegistryRefused { status: 503, code: "50001".into(), message: "down".into() })
         }
     }
-    let folder = TempDir::new().unwrap();
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     let source = Source { feed: topic.clone(), schemas: Down };
@@ -351,9 +394,8 @@ async fn a_registry_that_is_down_makes_no_dead_letters() {
     assert_eq!(landing(&lake, &topic, 10).await.counts.landed, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_worker_commits_what_it_has_received() {
-    let folder = TempDir::new().unwrap();
+async fn a_cancelled_worker_commits_what_it_has_received(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     *topic.given.lock().unwrap() = Some(vec![0, 1]);
@@ -392,6 +434,17 @@ async fn all_of_them_are_there(lake: &Lake) {
     assert_eq!((counts.received, counts.landed, counts.dead_lettered, counts.tombstones), (16, 8, 3, 5));
 }
 
+on_both!(
+    every_record_is_accounted_for_once_over_restarts_and_batch_sizes,
+    a_truncation_lands_without_a_row_and_once_per_hour,
+    a_dead_letter_keeps_the_record_and_names_the_reason,
+    a_repeated_delivery_is_dropped_and_counted_in_the_batch_and_across_batches,
+    a_late_event_goes_to_its_own_hour_and_is_counted,
+    a_column_that_the_source_gains_is_added_in_the_same_commit_and_null_before,
+    a_registry_that_is_down_makes_no_dead_letters,
+    a_cancelled_worker_commits_what_it_has_received,
+);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_and_a_kill_at_any_write_lose_nothing_and_double_nothing() {
     use object_store::local::LocalFileSystem;
@@ -409,7 +462,7 @@ async fn a_full_disk_and_a_kill_at_any_write_lose_nothing_and_double_nothing() {
             let first = try_landing(&broken, &topic, 5).await;
             assert_eq!(first.is_err(), faulty.struck(), "{first:?}");
             struck += u32::from(faulty.struck());
-            let lake = lake(&folder).await;
+            let lake = Lake::open(Options::folder(folder.path())).await.unwrap();
             landing(&lake, &topic, 5).await;
             all_of_them_are_there(&lake).await;
         }
@@ -421,7 +474,7 @@ async fn a_full_disk_and_a_kill_at_any_write_lose_nothing_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement of half a million events; run with `--ignored --nocapture`"]
 async fn half_a_million_events_of_three_thousand_hours_are_landed_in_seconds() {
-    let folder = TempDir::new().unwrap();
+    let folder = At::Folder.fresh();
     let (lake, table) = (lake(&folder).await, customer());
     let mut encoded: [Vec<Option<Vec<u8>>>; 2] = Default::default();
     for order in 0..540_000u32 {

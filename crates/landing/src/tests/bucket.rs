@@ -1,13 +1,11 @@
 //! The lake in a bucket: every call may fail, or be done without a reply.
 
-use object_store::memory::InMemory;
-use weir_lake::{ObjectStore, S3};
 use weir_testkit::fault::Faulty;
 
 use super::*;
 
 async fn over(store: Arc<dyn ObjectStore>) -> Lake {
-    Lake::with_store(Options::s3(S3::of_url("s3://lake/shop")), store).await.unwrap()
+    lake(&Ground::Bucket(store)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

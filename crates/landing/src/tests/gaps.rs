@@ -28,9 +28,8 @@ fn push(topic: &Topic, orders: std::ops::Range<u32>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_lost_to_retention_stop_the_table_and_are_recorded_when_they_are_given_up() {
-    let folder = TempDir::new().unwrap();
+async fn records_lost_to_retention_stop_the_table_and_are_recorded_when_they_are_given_up(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     push(&topic, 0..1);
     landing(&lake, &topic, 10).await;
@@ -61,9 +60,8 @@ async fn records_lost_to_retention_stop_the_table_and_are_recorded_when_they_are
     assert!(matches!(accepted(&lake, &swept).await, Err(LandingError::NoGap { .. })), "once is once");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_made_anew_is_landed_from_its_start_once_that_is_accepted() {
-    let folder = TempDir::new().unwrap();
+async fn a_topic_made_anew_is_landed_from_its_start_once_that_is_accepted(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     push(&topic, 0..2);
     landing(&lake, &topic, 10).await;
@@ -77,9 +75,8 @@ async fn a_topic_made_anew_is_landed_from_its_start_once_that_is_accepted() {
     assert_eq!((counts.landed, counts.repeated), (2, 1), "what came from the old topic is known");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_that_is_gone_stops_a_table_that_has_landed_and_is_waited_for_by_one_that_has_not() {
-    let folder = TempDir::new().unwrap();
+async fn a_topic_that_is_gone_stops_a_table_that_has_landed_and_is_waited_for_by_one_that_has_not(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     push(&topic, 0..1);
     let gone = Topic { gone: true, ..topic.clone() };
@@ -89,9 +86,8 @@ async fn a_topic_that_is_gone_stops_a_table_that_has_landed_and_is_waited_for_by
     assert!(matches!(accepted(&lake, &gone).await, Err(LandingError::Gap { gap: Gap::Gone(_), .. })));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_that_lost_its_end_is_read_on_from_there_once_that_is_accepted_and_keeps_its_dead_letters() {
-    let folder = TempDir::new().unwrap();
+async fn a_topic_that_lost_its_end_is_read_on_from_there_once_that_is_accepted_and_keeps_its_dead_letters(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     push(&topic, 0..3);
     topic.push(0, Some(b"poison".to_vec()));
@@ -105,3 +101,10 @@ async fn a_topic_that_lost_its_end_is_read_on_from_there_once_that_is_accepted_a
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (0, 2), (0, 2)]);
     assert_eq!(offsets(&lake, Zone::Deadletter).await, [(0, 3)]);
 }
+
+on_both!(
+    records_lost_to_retention_stop_the_table_and_are_recorded_when_they_are_given_up,
+    a_topic_made_anew_is_landed_from_its_start_once_that_is_accepted,
+    a_topic_that_is_gone_stops_a_table_that_has_landed_and_is_waited_for_by_one_that_has_not,
+    a_topic_that_lost_its_end_is_read_on_from_there_once_that_is_accepted_and_keeps_its_dead_letters,
+);

@@ -14,9 +14,8 @@ impl Schemas for Versions {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_glue_record_lands_with_the_uuid_of_its_schema_beside_confluents_numbers() {
-    let folder = TempDir::new().unwrap();
+async fn a_glue_record_lands_with_the_uuid_of_its_schema_beside_confluents_numbers(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     let glue = |uuid: u128, order: u32| {
         let confluent = change(&table, 2, Op::Create, order.into(), order, 0).unwrap();
@@ -47,3 +46,5 @@ async fn a_glue_record_lands_with_the_uuid_of_its_schema_beside_confluents_numbe
     assert_eq!(found, [(0, Some(2), None), (1, None, Some(uuid))]);
     assert_eq!(offsets(&lake, Zone::Deadletter).await, [(0, 2)]);
 }
+
+on_both!(a_glue_record_lands_with_the_uuid_of_its_schema_beside_confluents_numbers,);

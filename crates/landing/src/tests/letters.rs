@@ -42,8 +42,8 @@ fn outlet(topic: &Topic) -> Sent {
 }
 
 /// Two changes of a schema that is not registered yet, one that is, and bytes that no schema decodes.
-async fn with_letters(folder: &TempDir) -> (Lake, Topic) {
-    let (lake, topic, table) = (lake(folder).await, Topic::new("A"), customer());
+async fn with_letters(ground: &Ground) -> (Lake, Topic) {
+    let (lake, topic, table) = (lake(ground).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     topic.push(0, change(&table, 3, Op::Create, 2, 2, 0));
     topic.push(1, change(&table, 3, Op::Create, 3, 3, HOUR));
@@ -84,9 +84,8 @@ fn ids(texts: &[&str]) -> Chosen {
     Chosen::Ids(texts.iter().map(|text| text.parse().unwrap()).collect())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_letter_that_decodes_by_now_lands_once_and_one_that_does_not_stays_open() {
-    let folder = TempDir::new().unwrap();
+async fn a_letter_that_decodes_by_now_lands_once_and_one_that_does_not_stays_open(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     let done = again(&lake, &topic, &Chosen::Open).await;
     assert_eq!(done.sent, [("unknown_schema".to_owned(), 2)].into());
@@ -102,9 +101,8 @@ async fn a_letter_that_decodes_by_now_lands_once_and_one_that_does_not_stays_ope
     assert_eq!(again(&lake, &topic, &ids(&["A/0/1"])).await, Replayed::default());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_was_sent_and_not_marked_is_sent_again_and_lands_once() {
-    let folder = TempDir::new().unwrap();
+async fn a_record_that_was_sent_and_not_marked_is_sent_again_and_lands_once(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     let table = customer();
     let deaf = Sent { deaf: true, ..outlet(&topic) };
@@ -117,9 +115,8 @@ async fn a_record_that_was_sent_and_not_marked_is_sent_again_and_lands_once() {
     assert_eq!((landed.counts.received, landed.counts.landed, landed.counts.repeated), (4, 2, 2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_is_sent_again_names_the_letter_that_it_was() {
-    let folder = TempDir::new().unwrap();
+async fn a_record_that_is_sent_again_names_the_letter_that_it_was(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     let (table, sent) = (customer(), outlet(&topic));
     let origins = sent.origins.clone();
@@ -127,9 +124,8 @@ async fn a_record_that_is_sent_again_names_the_letter_that_it_was() {
     assert_eq!(*origins.lock().unwrap(), ["A/1/0"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_discarded_letter_says_who_and_why_and_is_sent_again_only_by_its_name() {
-    let folder = TempDir::new().unwrap();
+async fn a_discarded_letter_says_who_and_why_and_is_sent_again_only_by_its_name(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     let name = customer().name;
     let of_reason = Chosen::Reason("unknown_schema".into());
@@ -145,9 +141,8 @@ async fn a_discarded_letter_says_who_and_why_and_is_sent_again_only_by_its_name(
     assert_eq!(states(&lake).await[0], ("A/0/1".to_owned(), "replayed"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_letter_that_is_not_there_is_named_and_nothing_is_done() {
-    let folder = TempDir::new().unwrap();
+async fn a_letter_that_is_not_there_is_named_and_nothing_is_done(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     for missing in ["A/0/0", "B/0/1"] {
         let chosen = ids(&["A/0/1", missing]);
@@ -158,9 +153,8 @@ async fn a_letter_that_is_not_there_is_named_and_nothing_is_done() {
     assert_eq!(topic.of_partition(0).len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_letter_is_shown_with_every_byte_of_its_record() {
-    let folder = TempDir::new().unwrap();
+async fn one_letter_is_shown_with_every_byte_of_its_record(at: At) {
+    let folder = at.fresh();
     let (lake, _) = with_letters(&folder).await;
     let letters = Letters::open(&lake, &customer().name).await.unwrap();
     let whole = letters.whole(&"A/1/1".parse().unwrap()).await.unwrap();
@@ -170,9 +164,8 @@ async fn one_letter_is_shown_with_every_byte_of_its_record() {
     assert_eq!(whole.letter.reason, "wrong_magic");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_letter_that_landing_has_not_decided_on_is_none() {
-    let folder = TempDir::new().unwrap();
+async fn a_letter_that_landing_has_not_decided_on_is_none(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = with_letters(&folder).await;
     // Committed by a worker that was killed before its main commit.
     let mut table = lake.table(Zone::Deadletter, "customer").await.unwrap().unwrap();
@@ -187,3 +180,13 @@ async fn a_letter_that_landing_has_not_decided_on_is_none() {
     assert_eq!(letters(&lake).await.len(), 3);
     assert_eq!(again(&lake, &topic, &Chosen::Open).await.sent.values().sum::<u64>(), 2);
 }
+
+on_both!(
+    a_letter_that_decodes_by_now_lands_once_and_one_that_does_not_stays_open,
+    a_record_that_was_sent_and_not_marked_is_sent_again_and_lands_once,
+    a_record_that_is_sent_again_names_the_letter_that_it_was,
+    a_discarded_letter_says_who_and_why_and_is_sent_again_only_by_its_name,
+    a_letter_that_is_not_there_is_named_and_nothing_is_done,
+    one_letter_is_shown_with_every_byte_of_its_record,
+    a_letter_that_landing_has_not_decided_on_is_none,
+);

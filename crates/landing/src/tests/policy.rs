@@ -31,9 +31,8 @@ async fn said(lake: &Lake) -> Vec<String> {
 
 const WHY: &str = "records come with `before.segment` Int32, `after.segment` Int32";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_table_keeps_its_position_says_so_once_and_goes_on_when_the_table_has_changed() {
-    let folder = TempDir::new().unwrap();
+async fn a_held_table_keeps_its_position_says_so_once_and_goes_on_when_the_table_has_changed(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     let (table, wider) = tables(SchemaChanges::Hold);
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
@@ -76,9 +75,8 @@ async fn a_held_table_keeps_its_position_says_so_once_and_goes_on_when_the_table
     assert_eq!(said(&lake).await[3..], ["1", "1"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_held_worker_ends_when_it_is_asked_to() {
-    let folder = TempDir::new().unwrap();
+async fn a_held_worker_ends_when_it_is_asked_to(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     let (table, wider) = tables(SchemaChanges::Hold);
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
@@ -95,9 +93,8 @@ async fn a_held_worker_ends_when_it_is_asked_to() {
     assert_eq!(landed.counts.landed, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_under_stop_is_an_error_that_ends_all_landing() {
-    let folder = TempDir::new().unwrap();
+async fn a_change_under_stop_is_an_error_that_ends_all_landing(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     let (table, wider) = tables(SchemaChanges::Stop);
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
@@ -110,9 +107,8 @@ async fn a_change_under_stop_is_an_error_that_ends_all_landing() {
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_column_that_no_longer_comes_holds_nothing() {
-    let folder = TempDir::new().unwrap();
+async fn a_column_that_no_longer_comes_holds_nothing(at: At) {
+    let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
     let (table, wider) = tables(SchemaChanges::Hold);
     topic.push(0, change(&wider, 3, Op::Create, 1, 1, 0));
@@ -121,3 +117,10 @@ async fn a_column_that_no_longer_comes_holds_nothing() {
     let landed = land(&table, &settings(1), &lake, source(&topic, (&table, &wider)), until).await.unwrap();
     assert_eq!(landed.counts.landed, 2);
 }
+
+on_both!(
+    a_held_table_keeps_its_position_says_so_once_and_goes_on_when_the_table_has_changed,
+    a_held_worker_ends_when_it_is_asked_to,
+    a_change_under_stop_is_an_error_that_ends_all_landing,
+    a_column_that_no_longer_comes_holds_nothing,
+);

@@ -36,9 +36,8 @@ async fn until_landed(lake: &Lake, rows: usize) {
 /// What two members are given in turn.
 const TURNS: [[&[i32]; 2]; 4] = [[&[0], &[1]], [&[0, 1], &[1]], [&[1], &[0, 1]], [&[], &[0, 1]]];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_swap_their_partitions_under_load_land_every_record_once() {
-    let folder = TempDir::new().unwrap();
+async fn workers_that_swap_their_partitions_under_load_land_every_record_once(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table, stop) = (lake(&folder).await, Topic::new("A"), customer(), CancellationToken::new());
     let members = [member(&topic, &[0]), member(&topic, &[1])];
     let workers = members.clone().map(|member| worker(&lake, member, &stop));
@@ -71,9 +70,8 @@ async fn workers_that_swap_their_partitions_under_load_land_every_record_once() 
     assert_eq!(both.len(), 60, "no record twice");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_comes_to_two_workers_at_once_is_landed_by_the_quicker_one_and_counted_by_the_other() {
-    let folder = TempDir::new().unwrap();
+async fn a_change_that_comes_to_two_workers_at_once_is_landed_by_the_quicker_one_and_counted_by_the_other(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table, stop) = (lake(&folder).await, Topic::new("A"), customer(), CancellationToken::new());
     let workers = [&[0][..], &[1]].map(|given| worker(&lake, member(&topic, given), &stop));
     for order in 0..40_u32 {
@@ -113,9 +111,8 @@ async fn letters_of_a_paused_worker(lake: &Lake, topic: &Topic) {
     letters.commit(Commit { add, positions: vec![("weir:A:0".into(), 1)], ..Commit::default() }).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_ahead_of_the_table_are_taken_back_and_whoever_wrote_them_can_commit_no_rows() {
-    let folder = TempDir::new().unwrap();
+async fn dead_letters_ahead_of_the_table_are_taken_back_and_whoever_wrote_them_can_commit_no_rows(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, Some(b"poison".to_vec()));
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
@@ -130,3 +127,9 @@ async fn dead_letters_ahead_of_the_table_are_taken_back_and_whoever_wrote_them_c
     let late = main.commit(Commit { follows, ..Commit::default() }).await;
     assert!(matches!(late, Err(weir_lake::LakeError::PositionMoved { .. })), "{late:?}");
 }
+
+on_both!(
+    workers_that_swap_their_partitions_under_load_land_every_record_once,
+    a_change_that_comes_to_two_workers_at_once_is_landed_by_the_quicker_one_and_counted_by_the_other,
+    dead_letters_ahead_of_the_table_are_taken_back_and_whoever_wrote_them_can_commit_no_rows,
+);

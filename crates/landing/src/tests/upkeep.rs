@@ -8,9 +8,8 @@ fn all(taken: i64) -> Rules {
     Rules { taken, closed: i64::MAX, size: 64 << 20, rows: 1000 }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_is_found_in_files_that_were_put_together_and_landing_goes_on_where_it_stood() {
-    let folder = TempDir::new().unwrap();
+async fn a_repeat_is_found_in_files_that_were_put_together_and_landing_goes_on_where_it_stood(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     for order in 1..=5 {
         topic.push(0, change(&table, 2, Op::Create, i64::from(order), order, 0));
@@ -26,9 +25,8 @@ async fn a_repeat_is_found_in_files_that_were_put_together_and_landing_goes_on_w
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (0, 6)]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_landing_stands_outlives_its_rows() {
-    let folder = TempDir::new().unwrap();
+async fn where_landing_stands_outlives_its_rows(at: At) {
+    let folder = at.fresh();
     let (lake, topic, table) = (lake(&folder).await, Topic::new("A"), customer());
     topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
     landing(&lake, &topic, 10).await;
@@ -39,3 +37,8 @@ async fn where_landing_stands_outlives_its_rows() {
     assert_eq!((counts.received, counts.landed), (1, 1));
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 1)]);
 }
+
+on_both!(
+    a_repeat_is_found_in_files_that_were_put_together_and_landing_goes_on_where_it_stood,
+    where_landing_stands_outlives_its_rows,
+);
