@@ -101,10 +101,10 @@ pub struct LakeFile {
 pub struct LandingFile {
     /// Longest wait before a part-filled batch is committed, e.g. `1m`. Bounds freshness.
     pub max_wait: Option<String>,
-    /// Most records in a batch, e.g. `200000`.
+    /// Most records in a batch, e.g. `100000`.
     #[schemars(range(min = 1))]
     pub max_rows: Option<u32>,
-    /// Largest batch in bytes as received, e.g. `64MiB`. Bounds memory.
+    /// Largest batch in bytes as received, e.g. `32MiB`. Bounds memory.
     pub max_size: Option<String>,
     /// How long landing keeps rows, counted from arrival, once staging has them, e.g. `90d`.
     pub retention: Option<String>,

@@ -295,7 +295,7 @@ mod tests {
         let variable = [("WEIR__LANDING__MAX_ROWS", "4")];
         let flag = [("landing.max_rows", "5")];
         for ((weir, dev), variables, flags, value, origin) in [
-            (none, &[][..], &[][..], "200000", Origin::Default.to_string()),
+            (none, &[][..], &[][..], "100000", Origin::Default.to_string()),
             (only_weir, &[][..], &[][..], "2", "weir.yaml:2".into()),
             (all, &[][..], &[][..], "3", "environments/dev.yaml:2".into()),
             (all, &variable[..], &[][..], "4", "WEIR__LANDING__MAX_ROWS".into()),
