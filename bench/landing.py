@@ -10,7 +10,7 @@ import sys
 from common import build, cache, here, measured, peers, root, rotated, show_summaries, summary, whole_process, write
 
 NAMES = {
-    "weir": "Weir", "spark": "Spark Structured Streaming", "python": "Python loop",
+    "weir": "Weir", "broken": "Weir, 1 in 1,000 broken", "spark": "Spark Structured Streaming", "python": "Python loop",
     "consume": "limit: consume only", "decode": "limit: decode only, 1 core", "encode": "limit: write files only",
 }
 PEERS = ["spark", "python"]
@@ -26,7 +26,7 @@ def main(arguments):
     parser.add_argument("--only", help="these contestants, by name, with commas")
     args = parser.parse_args(arguments)
 
-    contestants = ["weir"] + ([] if args.no_peers else PEERS) + LIMITS
+    contestants = ["weir", "broken"] + ([] if args.no_peers else PEERS) + LIMITS
     if args.only:
         contestants = [name for name in contestants if name in args.only.split(",")]
     bench, weir = build("landing", "weir")
@@ -38,16 +38,18 @@ def main(arguments):
     try:
         print(f"bench: sending {args.rows:,} events", file=sys.stderr)
         folder = work / "input"
-        command = [bench, "prepare", folder, "--rows", args.rows, "--seed", args.seed]
-        command += ["--brokers", parts.brokers, "--registry", parts.registry]
-        subprocess.run([str(word) for word in command], check=True)
+        for name, more in [("input", []), ("broken", ["--broken-one-in", 1000])]:
+            if name == "input" or name in contestants:
+                command = [bench, "prepare", work / name, "--rows", args.rows, "--seed", args.seed, *more]
+                command += ["--brokers", parts.brokers, "--registry", parts.registry]
+                subprocess.run([str(word) for word in command], check=True)
         runs = {name: [] for name in contestants}
         for number, name in rotated(contestants, args.rounds, once=PEERS):
             print(f"bench: {number} {name} ..", file=sys.stderr, flush=True)
             at = work / "contest"
             shutil.rmtree(at, ignore_errors=True)
             at.mkdir()
-            run = contest(name, bench, weir, python, folder, at)
+            run = contest(name, bench, weir, python, work / "broken" if name == "broken" else folder, at)
             print(f"bench: {json.dumps(run)}", file=sys.stderr, flush=True)
             runs[name].append(run)
     finally:
@@ -85,7 +87,7 @@ def contest(name, bench, weir, python, folder, at):
         return measured([bench, "consume", folder], {})
     if name == "encode":
         return measured([bench, "encode", folder, at / "lake"], {})
-    if name == "weir":
+    if name in ("weir", "broken"):
         command = [weir, "-p", folder / "project", "-d", at, "stream", "--once"]
         run, _ = whole_process(command)
         table = at / "lake/landing/order_item"
@@ -94,5 +96,6 @@ def contest(name, bench, weir, python, folder, at):
         table = at / "table"
         run = measured([python, here / "peers" / f"landing_{name}.py", folder, table], environment)
     if run["ok"]:
-        run |= measured([python, here / "peers/landing_check.py", folder, table], {})
+        letters = [at / "lake/deadletter/order_item"] if name == "broken" else []
+        run |= measured([python, here / "peers/landing_check.py", folder, table, *letters], {})
     return run

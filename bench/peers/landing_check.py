@@ -1,4 +1,7 @@
-"""Whether a landed table is right: every file that its Delta log names, read whole, against the ledger of the events."""
+"""Whether a landed table is right: every file that its Delta log names, read whole, against the ledger of the events.
+
+With a table of dead letters: whether every broken record is there, once.
+"""
 
 import json
 import pathlib
@@ -7,8 +10,9 @@ import sys
 from delta_files import delta_relation
 
 START_MS = 1_704_067_200_000
-folder, table = sys.argv[1:3]
-expected = json.loads(pathlib.Path(folder, "input.json").read_text())["expected"]
+folder, table, *letters = sys.argv[1:]
+said = json.loads(pathlib.Path(folder, "input.json").read_text())
+expected = said["expected"]
 connection, relation = delta_relation(table)
 connection.execute("set memory_limit = '4GB'")
 rows, distinct, quantity, cents, times = connection.execute(f"""
@@ -20,5 +24,11 @@ rows, distinct, quantity, cents, times = connection.execute(f"""
 found = {"rows": rows, "quantity": int(quantity or 0), "cents": int(cents or 0), "times": int(times or 0)}
 doubled = rows - distinct
 right = found == expected and doubled == 0
+for dead in letters:
+    connection, relation = delta_relation(dead)
+    query = f"""select count(*), count(distinct ("partition", "offset")) from {relation}"""
+    records, places = connection.execute(query).fetchone()
+    right = right and records == places == said["broken"]
+    found |= {"dead letters": records}
 wrong = max(abs(rows - expected["rows"]), doubled, 0 if right else 1)
 print(json.dumps({"ok": right, "found": found, "doubled": doubled, "wrong_rows": wrong}))

@@ -19,7 +19,7 @@ use crate::events::{Shape, Sum};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: landing prepare DIR [--rows N] [--seed N] [--brokers B --registry URL] | \
+const USAGE: &str = "usage: landing prepare DIR [--rows N] [--seed N] [--broken-one-in N] [--brokers B --registry URL] | \
                      landing consume DIR | landing encode DIR LAKE | landing decode DIR weir|arrow-avro|apache-avro";
 
 fn main() -> Result<(), Failure> {
@@ -42,19 +42,20 @@ fn main() -> Result<(), Failure> {
 
 async fn prepared(dir: PathBuf, flags: &[&str]) -> Result<(), Failure> {
     let mut shape = Shape::default();
-    let (mut brokers, mut registry) = (None, None);
+    let (mut brokers, mut registry, mut one_in) = (None, None, None);
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
         let value = *flags.next().ok_or("a value is missing")?;
         match *flag {
             "--rows" => shape.rows = value.parse()?,
             "--seed" => shape.seed = value.parse()?,
+            "--broken-one-in" => one_in = Some(value.parse()?),
             "--brokers" => brokers = Some(value),
             "--registry" => registry = Some(value),
             _ => return Err(USAGE.into()),
         }
     }
-    prepare::prepare(&dir, shape, brokers.zip(registry)).await
+    prepare::prepare(&dir, shape, one_in, brokers.zip(registry)).await
 }
 
 /// A clock that runs only while what is measured does.

@@ -30,6 +30,8 @@ pub struct Input {
     pub brokers: Option<String>,
     pub topic: String,
     pub value_id: u32,
+    /// Records between the events that nobody can decode.
+    pub broken: u64,
     /// Bytes of keys and values.
     pub bytes: u64,
 }
@@ -46,10 +48,16 @@ pub fn table(dir: &Path) -> Result<weir_project::Table, Failure> {
     project.tables.pop().ok_or_else(|| "no table".into())
 }
 
-/// Fills `dir`, and the topic if there are brokers and a registry.
-pub async fn prepare(dir: &Path, shape: Shape, parts: Option<(&str, &str)>) -> Result<(), Failure> {
+/// Fills `dir`, and the topic if there are brokers and a registry; with `one_in`, a broken record stands behind every
+/// so many events in a topic of its own.
+pub async fn prepare(
+    dir: &Path,
+    shape: Shape,
+    one_in: Option<u64>,
+    parts: Option<(&str, &str)>,
+) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
-    project(dir, parts)?;
+    project(dir, if one_in.is_some() { "broken" } else { "bench" }, parts)?;
     let table = table(dir)?;
     let value_text = value_schema(&table);
     fs::write(dir.join("value.avsc"), &value_text)?;
@@ -68,7 +76,7 @@ pub async fn prepare(dir: &Path, shape: Shape, parts: Option<(&str, &str)>) -> R
     let (key_id, value_id) = topic.as_ref().map_or((1, VALUE_ID), |(_, key, value)| (*key, *value));
     let encoder = Encoder::new(&table, key_id, value_id);
     let mut frames = Writer::create(&dir.join("frames.bin"))?;
-    let (mut expected, mut bytes) = (Sum::default(), 0);
+    let (mut expected, mut bytes, mut broken) = (Sum::default(), 0, 0);
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for n in 0..shape.rows {
         let change = shape.change(n);
@@ -93,7 +101,12 @@ pub async fn prepare(dir: &Path, shape: Shape, parts: Option<(&str, &str)>) -> R
         if let Some((producer, ..)) = &topic {
             let Value::Int(order) = row[0] else { return Err("an order is no number".into()) };
             let partition = mix(order.unsigned_abs()) % u64::from(PARTITIONS.unsigned_abs());
-            producer.send(&table.topic, i32::try_from(partition)?, Some(&key), Some(&value), &[])?;
+            let partition = i32::try_from(partition)?;
+            producer.send(&table.topic, partition, Some(&key), Some(&value), &[])?;
+            if one_in.is_some_and(|one_in| n % one_in == 0) {
+                producer.send(&table.topic, partition, Some(&key), Some(&damaged(value.clone(), broken)), &[])?;
+                broken += 1;
+            }
         }
     }
     frames.finish()?;
@@ -101,12 +114,26 @@ pub async fn prepare(dir: &Path, shape: Shape, parts: Option<(&str, &str)>) -> R
         producer.flush()?;
     }
     let brokers = parts.map(|(brokers, _)| brokers.to_owned());
-    let input = Input { shape, expected, brokers, topic: table.topic, value_id, bytes };
+    let input = Input { shape, expected, brokers, topic: table.topic, value_id, broken, bytes };
     // The last step: a folder that has it is whole.
     Ok(fs::write(dir.join("input.json"), serde_json::to_vec_pretty(&input)?)?)
 }
 
-fn project(dir: &Path, parts: Option<(&str, &str)>) -> Result<(), Failure> {
+/// A value that cannot be decoded, in one of the ways in which that happens.
+fn damaged(mut value: Vec<u8>, number: u64) -> Vec<u8> {
+    match number % 6 {
+        0 => value.clear(),
+        1 => value[0] = 1,
+        2 => value[1..5].fill(0xff),
+        3 => value.truncate(value.len() / 2),
+        4 => value.push(0),
+        // The branch of a union that has two.
+        _ => value[5] = 0x7e,
+    }
+    value
+}
+
+fn project(dir: &Path, topic: &str, parts: Option<(&str, &str)>) -> Result<(), Failure> {
     let stream = parts.map_or(String::new(), |(brokers, registry)| {
         format!("stream: {{brokers: '{brokers}', registry: '{registry}'}}\n")
     });
@@ -115,7 +142,10 @@ fn project(dir: &Path, parts: Option<(&str, &str)>) -> Result<(), Failure> {
         ("environments/dev.yaml", format!("{stream}lake: {{root: lake}}\n")),
         (
             "sources/bench.yaml",
-            "connector: sqlserver\nserver: shop\ndatabase: Shop\nschema: dbo\ntables: [order_item]\n".to_owned(),
+            format!(
+                "connector: sqlserver\nserver: shop\ndatabase: Shop\nschema: dbo\ntopic: {topic}.{{table}}.cdc\n\
+                 tables: [order_item]\n"
+            ),
         ),
         (
             "contracts/order_item.yaml",
