@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps reports")]
 
+#[path = "../../broker/tests/patience/mod.rs"]
+mod patience;
 mod suite;
 
 use std::time::{Duration, Instant};

@@ -10,6 +10,8 @@ use rdkafka::client::DefaultClientContext;
 use weir_core::diagnosis::{Diagnose, Retry};
 use weir_stream::{Admin, Batch, Connection, Consumer, Producer, Start, StreamError};
 
+use super::patience::comes_to;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Brokers, and the client's settings for them.
@@ -168,13 +170,14 @@ pub fn members_of_a_group_share_the_partitions_and_read_nothing_before_they_say_
 
 pub fn a_topic_made_anew_has_another_id(cluster: &Cluster) {
     let topic = cluster.topic("anew");
-    let id = || Consumer::new(&cluster.connection(), &topic).unwrap().topic_id().unwrap();
-    let first = id();
-    assert_eq!(id(), first);
+    let id = || Consumer::new(&cluster.connection(), &topic).unwrap().topic_id().ok();
+    comes_to(true, || id().is_some());
+    let first = id().unwrap();
+    assert_eq!(id().as_ref(), Some(&first));
     assert_eq!(first.as_str().len(), 22);
     wait(cluster.admin().delete_topic(&topic)).unwrap();
-    wait(cluster.admin().ensure_topic(&topic, 2, DAY)).unwrap();
-    assert_ne!(id(), first);
+    // Until all of a cluster knows that it is gone, it is there.
+    comes_to(true, || wait(cluster.admin().ensure_topic(&topic, 2, DAY)).is_ok() && id().is_some_and(|id| id != first));
 }
 
 pub fn a_topic_that_exists_keeps_its_partitions_and_at_least_its_retention(cluster: &Cluster) {
@@ -188,18 +191,18 @@ pub fn a_topic_that_exists_keeps_its_partitions_and_at_least_its_retention(clust
         let value = |name: &str| resource.get(name).and_then(|entry| entry.value.clone()).unwrap();
         (value("retention.ms"), value("message.timestamp.type"))
     };
-    match wait(cluster.admin().ensure_topic(&topic, 3, DAY)) {
-        Err(error @ StreamError::Partitions { found: 2, wanted: 3, .. }) => {
-            assert_eq!(error.diagnosis().retry, Retry::AfterConfiguration);
-        }
-        other => panic!("{other:?}"),
-    }
+    comes_to(Some(Retry::AfterConfiguration), || match wait(cluster.admin().ensure_topic(&topic, 3, DAY)) {
+        Err(error @ StreamError::Partitions { found: 2, wanted: 3, .. }) => Some(error.diagnosis().retry),
+        _ => None,
+    });
     wait(cluster.admin().ensure_topic(&topic, 2, DAY * 2)).unwrap();
-    assert_eq!(settings(), ("172800000".to_owned(), "LogAppendTime".to_owned()));
+    comes_to(("172800000".to_owned(), "LogAppendTime".to_owned()), settings);
     wait(cluster.admin().ensure_topic(&topic, 2, DAY)).unwrap();
     assert_eq!(settings().0, "172800000");
+    let is_listed =
+        || cluster.admin().topics().unwrap().iter().any(|found| found.name == topic && found.partitions == 2);
+    comes_to(true, is_listed);
     let listed = cluster.admin().topics().unwrap();
-    assert!(listed.iter().any(|found| found.name == topic && found.partitions == 2), "{listed:?}");
     assert!(listed.iter().all(|found| !found.name.starts_with("__")), "{listed:?}");
 }
 
