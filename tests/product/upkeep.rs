@@ -68,7 +68,8 @@ fn number(row: &Value, column: &str) -> u64 {
 /// Every row of a landing table as another reader sees it; none without one.
 fn seen_outside(place: &Place, table: &str) -> Option<Value> {
     let mut call = reader("files.py")?;
-    call.arg(place.lake().join("landing").join(table)).arg("select * from t order by _partition, _offset");
+    call.arg(place.lake().join("landing").join(table))
+        .arg("select cast(t as varchar) from t order by _partition, _offset");
     Some(read_json(call))
 }
 
@@ -137,12 +138,6 @@ fn rows_that_left_landing_by_its_retention_are_accounted_for_everywhere() {
     assert!(total(&dry, "files") >= 9 && total(&dry, "bytes") > 0, "{dry:?}");
     assert_eq!(place.rows(&["table", "vacuum", "customer"]), dry);
     assert_eq!(number(&health(&place, "landing", "customer"), "files unnamed"), 0);
-    holds(&place);
-
-    // What comes now lands, is staged and builds as ever.
-    let late = r#"{"table": "customer", "op": "d", "before": {"customer_id": 3, "first_name": "A", "last_name": "B", "email": "a@example.org", "country": "France"}, "time": "2024-01-01T00:30:00Z"}"#;
-    place.replay_events(&format!("{}{late}\n", events()));
-    place.build();
     holds(&place);
 
     // A staging table that begins anew says what it cannot have.
