@@ -55,6 +55,9 @@ async fn the_registry_gives_one_id_per_schema_and_knows_what_it_does_not_know() 
         assert_eq!(registry.latest("other-key").unwrap(), None);
         assert!(matches!(registry.schema((id + 1000).into()), Err(StreamError::UnknownSchema { .. })));
         assert!(matches!(registry.register("t-key", "no schema"), Err(StreamError::RegistryRefused { .. })));
+        // No registry is asked for what none can have given.
+        let nobody = Registry::new("http://127.0.0.1:9");
+        assert!(matches!(nobody.schema(u32::MAX.into()), Err(StreamError::UnknownSchema { .. })));
         // A path that is no registry's says nothing about an id.
         assert!(matches!(
             Registry::new(format!("{url}/wrong")).schema(id.into()),

@@ -69,6 +69,11 @@ impl Confluent {
     }
 
     pub(super) fn schema(&self, id: u32) -> Result<String, StreamError> {
+        // Ids are Java's integers. Registries answer a greater number in ways that look like a wrong address, and a broken
+        // record would hold up its neighbours.
+        if i32::try_from(id).is_err() {
+            return Err(StreamError::UnknownSchema { id: id.into() });
+        }
         let url = format!("{}/schemas/ids/{id}", self.url);
         let answer: SchemaText = self.ask(|agent| agent.get(&url).call(), Some(id))?;
         Ok(answer.schema)
