@@ -69,7 +69,7 @@ pub(crate) async fn check_in(room: &Room) -> Result<Vec<Violation>, CuratedError
         match &model.kind {
             ModelKind::Dimension { surrogate_key, .. } => {
                 let mentioned = mentions.keys.remove(&model.name).unwrap_or_default();
-                let mut mentioned = mentioned.by_bucket(model.key.len(), room.buckets).map_err(of(&model.name))?;
+                let mut mentioned = mentioned.by_bucket(model, room.buckets).map_err(of(&model.name))?;
                 for bucket in 0..room.buckets {
                     let keys = mentioned.remove(&bucket).unwrap_or_default();
                     let plan = whole_bucket(room, model, &histories, table, bucket, keys).await;

@@ -14,14 +14,13 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use weir_core::name::ModelName;
 use weir_core::publication::Publication;
-use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Sought, Table};
-use weir_project::{LateParent, Model, ModelKind};
+use weir_project::{Model, ModelKind};
 
 use crate::change_set::read_rows;
-use crate::changes::{Grouping, encoded};
+use crate::changes::Grouping;
 use crate::error::{CuratedError, of};
-use crate::facts::{known_by, pointer_keys, spec};
+use crate::facts::{point, pointer_keys, spec};
 use crate::index::Indexes;
 use crate::invariant::Broken;
 use crate::key::{bucket, complete, key_hashes};
@@ -267,24 +266,12 @@ async fn pointers(
         let names: Vec<String> = pointer.on.iter().map(ToString::to_string).collect();
         let on = by_name(rows, &names).map_err(arrow)?;
         let keys = pointer_keys(&on, &(0..on.len()).collect::<Vec<_>>(), &index.types).map_err(arrow)?;
-        let members = room.members(&pointer.dimension);
-        let timelines = index.of_keys(&keys, members).await?;
-        let timeline = |key: &[u8], hash: u64| timelines.get(&bucket(hash, room.buckets)).and_then(|of| of.get(key));
-        let is_there = |key: &[u8], hash: u64| timeline(key, hash).is_some();
-        let keys = known_by(&keys, times, members.map(AsRef::as_ref), is_there).map_err(arrow)?;
-        let encodings = encoded(&keys).map_err(arrow)?;
-        for (row, hash) in key_hashes(&keys).into_iter().enumerate() {
-            let wanted = if complete(&keys, row) {
-                let timeline = timeline(encodings.row(row).data(), hash);
-                let waits = (pointer.late_parent == LateParent::Unknown).then_some(UNKNOWN);
-                timeline.and_then(|timeline| timeline.at(times.value(row))).or(waits)
-            } else {
-                Some(UNKNOWN)
-            };
-            if wanted != Some(found.value(row)) {
-                broken.push((row, Broken::Unresolved));
-            }
-        }
+        let lookup = vec![index.pointed(&keys, room.members(&pointer.dimension)).await?];
+        let mut unresolved = Vec::new();
+        let wanted = point(0, pointer, &keys, times, &lookup, &mut unresolved).map_err(arrow)?;
+        let lost: HashSet<usize> = unresolved.into_iter().map(|unresolved| unresolved.row).collect();
+        let differs = |row: &usize| lost.contains(row) || wanted.value(*row) != found.value(*row);
+        broken.extend((0..rows.num_rows()).filter(differs).map(|row| (row, Broken::Unresolved)));
     }
     Ok(broken)
 }

@@ -15,6 +15,7 @@ use crate::changes::{Changes, columns, encoded};
 use crate::invariant::{Broken, contiguous};
 use crate::key::row_at;
 use crate::layout::{dimension_columns, table_schema};
+use crate::mention::known_by;
 use crate::scd::{BEGINNING, OPEN, version_key, versions};
 use crate::unavailable::resolved;
 
@@ -56,7 +57,7 @@ pub fn wanted(model: &Model, history: &RecordBatch, mentioned: &[ArrayRef]) -> R
             found.deleted.push(version.deleted);
         }
     }
-    let inferred = without_versions(&mentioned[..model.key.len().min(mentioned.len())], &with_versions)?;
+    let inferred = without_versions(known_by(model, mentioned), &with_versions)?;
     Ok(Wanted { rows: found.into_rows(model, history, mentioned, &inferred)?, broken })
 }
 
@@ -113,7 +114,7 @@ impl Columns {
     ) -> Result<RecordBatch, ArrowError> {
         let versions = self.surrogates.len();
         for row in inferred {
-            let key = row_at(&mentioned[..model.key.len()], *row as usize);
+            let key = row_at(known_by(model, mentioned), *row as usize);
             self.surrogates.push(version_key(&model.name, &key, 0, BEGINNING));
         }
         self.from.resize(self.surrogates.len(), BEGINNING);

@@ -9,7 +9,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use futures::StreamExt;
 use tokio::sync::Semaphore;
 use weir_core::name::ModelName;
-use weir_core::surrogate::{UNKNOWN, surrogate_key};
+use weir_core::surrogate::UNKNOWN;
 use weir_lake::{DataFile, Partition, Sought, Table};
 use weir_project::Model;
 
@@ -22,13 +22,12 @@ use crate::error::{CuratedError, of};
 use crate::facts::timelines;
 use crate::history::{read_anew, rebucket};
 use crate::key::{bucket, key_hashes};
-use crate::key_changes;
 use crate::layout::{DIMENSION_TAIL, surrogate_column};
 use crate::members::{business_key, durable_key, hash};
-use crate::mention::{Keys, all_of, ever_mentioned, pick, together};
+use crate::mention::{Keys, all_of, ever_mentioned, known_by, pick, together};
 use crate::past;
 use crate::report::TableReport;
-use crate::room::{KeySet, Room, Touched, beside, blocking, named, new_files, of_curated, rows_of};
+use crate::room::{KeySet, Room, Touched, beside, blocking, named, new_files, of_curated, of_key_changes, rows_of};
 use crate::table_commit::{Outcome, commit};
 
 /// What facts mention of a dimension.
@@ -61,11 +60,15 @@ pub(crate) async fn build(
     }
     let read_anew = read_anew(history);
     let stale = stale || read_anew.as_ref().is_some_and(|(name, version)| table.position(name) != Some(*version));
-    let mut taken_over = taken_over(room, model, history, &table).await?;
+    let members = room.members(&model.name);
+    let mut taken_over: BTreeMap<u16, Vec<i64>> = BTreeMap::new();
+    for member in members.iter().flat_map(|of| of.taken_over_since(table.position(&of_key_changes(&model.name)))) {
+        taken_over.entry(bucket(hash(member), room.buckets)).or_default().push(member);
+    }
     let input = of_curated(history.name());
     let after = table.position(&input).filter(|_| !stale && !mentioned.all);
     let mut added = new_files(history, after).await?;
-    let mut mentions = mentioned.keys.by_bucket(model.key.len(), room.buckets).map_err(of(&model.name))?;
+    let mut mentions = mentioned.keys.by_bucket(model, room.buckets).map_err(of(&model.name))?;
     let first = table.files().next().is_none();
 
     let mut buckets: BTreeSet<u16> = mentions.keys().copied().collect();
@@ -91,7 +94,7 @@ pub(crate) async fn build(
             bucket,
             added: added.as_mut().map(|added| added.remove(&bucket).unwrap_or_default()),
             mentions: mentions.remove(&bucket).unwrap_or_default(),
-            taken_over: taken_over.remove(&bucket).unwrap_or_default(),
+            taken_over: taken_over.remove(&bucket).map(|members| Arc::new(Int64Array::from(members)) as ArrayRef),
             all_mentions: mentioned.all,
             unknown: (first && bucket == unknown_bucket).then(|| unknown.clone()),
         };
@@ -113,29 +116,10 @@ pub(crate) async fn build(
     drop(done);
     change_set.moved(&moved).await?;
     let mut positions = vec![(input, history.version())];
-    let log = key_changes::position(model);
-    positions.extend(history.position(&log).map(|version| (log, version)));
+    positions.extend(members.and_then(|members| members.position()));
     positions.extend(read_anew);
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
     Ok((table, report))
-}
-
-/// Of the keys that were taken over since the table was built, by bucket, the members of their own names.
-async fn taken_over(
-    room: &Room,
-    model: &Model,
-    history: &Table,
-    table: &Table,
-) -> Result<BTreeMap<u16, Vec<i64>>, CuratedError> {
-    let mut members: BTreeMap<u16, Vec<i64>> = BTreeMap::new();
-    if durable_key(model).is_some() {
-        let after = table.position(&key_changes::position(model)).unwrap_or(-1);
-        for change in key_changes::since(room, model, history, after).await? {
-            let own = surrogate_key(&model.name, &change.new, 0);
-            members.entry(bucket(hash(own), room.buckets)).or_default().push(own);
-        }
-    }
-    Ok(members)
 }
 
 struct Job {
@@ -143,16 +127,15 @@ struct Job {
     /// New files of the history; none where all its keys are looked at.
     added: Option<Vec<DataFile>>,
     mentions: Vec<ArrayRef>,
-    /// Durable keys of the members of their own names of keys that were taken over since: those lose their inferred
-    /// members.
-    taken_over: Vec<i64>,
+    /// Durable keys of members that lose their inferred rows: their business keys were taken over since.
+    taken_over: Option<ArrayRef>,
     all_mentions: bool,
     unknown: Option<RecordBatch>,
 }
 
 impl Job {
     fn mentions_among(&self, model: &Model, keys: &Touched) -> Result<Vec<ArrayRef>, arrow::error::ArrowError> {
-        let known_by = key_hashes(&self.mentions[..model.key.len().min(self.mentions.len())]);
+        let known_by = key_hashes(known_by(model, &self.mentions));
         let among = (0u32..).zip(known_by).filter(|(_, hash)| keys.contains(*hash));
         pick(&self.mentions, among.map(|(row, _)| row).collect())
     }
@@ -208,7 +191,7 @@ async fn part_of_bucket(
     let members = room.members(&model.name).cloned();
     let (plan, moved) = blocking(model, move || {
         let share = |hash: u64| members.as_ref().is_some_and(|members| members.share_a_key(hash));
-        let any = awaited || members.as_ref().is_some_and(|members| !members.changes().is_empty());
+        let any = awaited || members.as_ref().is_some_and(|members| !members.is_empty());
         let new = any.then_some(|hash| awaited || share(hash));
         let moved = if pointed { moved(&owned, &plan, new).map_err(of(&owned.name))? } else { Vec::new() };
         if let Some(unknown) = unknown {
@@ -235,7 +218,7 @@ pub(crate) async fn whole_bucket(
     mentions: Vec<ArrayRef>,
 ) -> Result<Plan, CuratedError> {
     let files = table.files_in(Partition::Bucket(bucket)).cloned().collect();
-    let job = Job { bucket, added: None, mentions, taken_over: Vec::new(), all_mentions: true, unknown: None };
+    let job = Job { bucket, added: None, mentions, taken_over: None, all_mentions: true, unknown: None };
     plan(room, model, histories, table, &job, (files, &Touched::All)).await
 }
 
@@ -260,21 +243,19 @@ async fn plan(
         None => keys.clone(),
     };
     // Of those that have no change among the new ones all of the history is read: there is little, and seldom any.
-    let unheard: KeySet = job.taken_over.iter().map(|durable| hash(*durable)).collect();
-    let unheard: KeySet = unheard.into_iter().filter(|hash| keys.contains(*hash) && !touched.contains(*hash)).collect();
+    let taken_over = job.taken_over.as_slice();
+    let is_unheard = |hash: &u64| keys.contains(*hash) && !touched.contains(*hash);
+    let unheard: KeySet = key_hashes(taken_over).into_iter().filter(is_unheard).collect();
     touched.add(unheard.iter().copied());
-    let taken_over: [ArrayRef; 1] = [Arc::new(Int64Array::from(job.taken_over.clone()))];
-    let sought = fresh_keys
-        .as_ref()
-        .map(|keys| [keys.as_slice(), mentions.as_slice(), &taken_over[..taken_over[0].len().min(1)]]);
+    let sought = fresh_keys.as_ref().map(|keys| [keys.as_slice(), mentions.as_slice(), taken_over]);
     // A mentioned key that is stored and not touched keeps its rows: nothing to do for it.
-    let mut missing = Missing::new(&mentions, model.key.len()).map_err(of(&model.name))?;
+    let mut missing = Missing::new(model, &mentions).map_err(of(&model.name))?;
     let stored = Stored::read(model, table, files, &touched, sought.as_ref().map(|keys| &keys[..]), |keys, hashes| {
         missing.found(keys, hashes, &touched).map_err(of(&model.name))
     })
     .await?;
     let mut mentioned = vec![missing.left().map_err(of(&model.name))?];
-    let history = match (history, &fresh) {
+    let mut changes = match (history, &fresh) {
         (Some(history), Some(fresh)) if fresh.num_rows() > 0 => {
             let added = job.added.iter().flatten().map(|file| &file.path).collect::<BTreeSet<_>>();
             let known = history.files_in(partition).filter(|file| !added.contains(&file.path));
@@ -287,15 +268,12 @@ async fn plan(
         _ => RecordBatch::new_empty(crate::layout::history_schema(model)),
     };
     drop(fresh);
-    let history = match histories.get(&model.name) {
-        Some(all) if !unheard.is_empty() => {
-            let files: Vec<DataFile> = all.files_in(partition).cloned().collect();
-            let rows =
-                rows_of(model, all, &files, &Touched::Keys(unheard), Some(&Sought::of(taken_over.iter()))).await?;
-            concat_batches(&history.schema(), [&history, &rows]).map_err(of(&model.name))?
-        }
-        _ => history,
-    };
+    if let Some(history) = history.filter(|_| !unheard.is_empty()) {
+        let files: Vec<DataFile> = history.files_in(partition).cloned().collect();
+        let sought = Sought::of(taken_over.iter());
+        let rows = rows_of(model, history, &files, &Touched::Keys(unheard), Some(&sought)).await?;
+        changes = concat_batches(&changes.schema(), [&changes, &rows]).map_err(of(&model.name))?;
+    }
     // An inferred member that is stored was mentioned once, so it is mentioned for ever.
     let (mut inferred, real) = stored_keys(model, &stored.rows).map_err(of(&model.name))?;
     if let Some(members) = room.members(&model.name) {
@@ -304,15 +282,15 @@ async fn plan(
     if !job.all_mentions {
         mentioned.push(inferred);
     }
-    let found = compute(room, model, &history, &mentioned).await?;
+    let found = compute(room, model, &changes, &mentioned).await?;
     let vanished = vanished(model, &real, &found).map_err(of(&model.name))?;
     let found = if vanished.is_empty() {
         found
     } else {
         mentioned.push(ever_mentioned(room, histories, model, &vanished).await?);
-        compute(room, model, &history, &mentioned).await?
+        compute(room, model, &changes, &mentioned).await?
     };
-    drop(history);
+    drop(changes);
     let difference = differs(model, &stored.rows, &found)?;
     Ok(Plan { stored, wanted: found, difference })
 }
@@ -448,10 +426,10 @@ struct Missing<'a> {
 }
 
 impl<'a> Missing<'a> {
-    fn new(columns: &'a [ArrayRef], known_by: usize) -> Result<Self, arrow::error::ArrowError> {
+    fn new(model: &Model, columns: &'a [ArrayRef]) -> Result<Self, arrow::error::ArrowError> {
         let mut left = BTreeMap::new();
         if !columns.is_empty() {
-            let rows = encoded(&columns[..known_by])?;
+            let rows = encoded(known_by(model, columns))?;
             left.extend((0u32..).zip(rows.iter()).map(|(row, key)| (Box::from(key.data()), row)));
         }
         Ok(Self { columns, left })

@@ -19,14 +19,13 @@ use crate::difference::{Difference, difference};
 use crate::error::{CuratedError, of};
 use crate::facts::{FactSpec, Wanted, pointer_columns, pointer_keys, spec, wanted};
 use crate::history::rebucket;
-use crate::index::{Indexes, Loaded};
+use crate::index::{Indexes, Pointed};
 use crate::invariant::Broken;
 use crate::key::{bucket, key_hashes};
-use crate::key_changes;
 use crate::moved;
 use crate::past;
 use crate::report::TableReport;
-use crate::room::{Room, Touched, blocking, named, of_curated, rows_of, touched};
+use crate::room::{Room, Touched, blocking, named, of_curated, of_key_changes, rows_of, touched};
 use crate::table_commit::{Outcome, commit};
 
 /// Builds a fact table.
@@ -72,8 +71,8 @@ pub(crate) async fn build(
     for pointer in spec.dimensions {
         if let Some(index) = indexes.get(&pointer.dimension) {
             positions.push((of_curated(pointer.dimension.as_str()), index.table().version()));
-            positions.extend(index.key_changes());
         }
+        positions.extend(room.members(&pointer.dimension).and_then(|members| members.position()));
     }
     let report = commit(room, model, &mut table, Some(history), Outcome { positions, rewritten, change_set }).await?;
     moved::append(room, model, &table).await?;
@@ -96,10 +95,8 @@ async fn moved_members(
         if !read.contains_key(&pointer.dimension) {
             let Some(mut moved) = moved_since(index.table(), after).await? else { return Ok(None) };
             // Whom a key belongs to may be another, though no version is.
-            if let (Some(members), Some((position, _))) = (room.members(&pointer.dimension), index.key_changes()) {
-                let known = table.position(&position).unwrap_or(-1);
-                let new = key_changes::since(room, index.model(), index.table(), known).await?;
-                moved.extend(members.touched_by(&new));
+            if let Some(members) = room.members(&pointer.dimension) {
+                moved.extend(members.touched_since(table.position(&of_key_changes(&pointer.dimension))));
             }
             read.insert(&pointer.dimension, moved);
         }
@@ -222,30 +219,28 @@ pub(crate) async fn plan(
     Ok(Plan { stored, wanted: found.rows, difference })
 }
 
-/// The dimensions' buckets that these changes point into, and the types of their keys.
+/// What these changes need of the dimensions that they point to, and the types of their keys.
 async fn load(
     room: &Room,
     model: &Model,
     history: &RecordBatch,
     indexes: &Indexes,
-) -> Result<(Loaded, Vec<Vec<arrow::datatypes::DataType>>), CuratedError> {
+) -> Result<(Vec<Pointed>, Vec<Vec<arrow::datatypes::DataType>>), CuratedError> {
     let mut pointers = Vec::new();
     let mut types = Vec::new();
     let spec = spec(model).map_err(of(&model.name))?;
     for pointer in spec.iter().flat_map(|spec| spec.dimensions) {
         let Some(index) = indexes.get(&pointer.dimension) else {
-            pointers.push(BTreeMap::new());
+            pointers.push(Pointed::default());
             types.push(Vec::new());
             continue;
         };
         let positions = pointer_columns(model, pointer).map_err(of(&model.name))?;
         let keys = pointer_keys(history.columns(), &positions, &index.types).map_err(of(&model.name))?;
-        pointers.push(index.of_keys(&keys, room.members(&pointer.dimension)).await?);
+        pointers.push(index.pointed(&keys, room.members(&pointer.dimension)).await?);
         types.push(index.types.clone());
     }
-    let members = spec.iter().flat_map(|spec| spec.dimensions);
-    let members = members.map(|pointer| room.members(&pointer.dimension).cloned()).collect();
-    Ok((Loaded { pointers, members, buckets: room.buckets }, types))
+    Ok((pointers, types))
 }
 
 /// What of these rows must be written, by business key.

@@ -37,21 +37,6 @@ pub trait Lookup {
     }
 }
 
-/// The columns by which the dimension knows the members that these business keys point to.
-pub fn known_by(
-    keys: &[ArrayRef],
-    event_time: &TimestampMicrosecondArray,
-    members: Option<&Members>,
-    timeline: impl for<'a> Fn(&'a [u8], u64) -> bool,
-) -> Result<Vec<ArrayRef>, ArrowError> {
-    let Some(members) = members else { return Ok(keys.to_vec()) };
-    let is_there = |durable: i64| {
-        let column: [ArrayRef; 1] = [Arc::new(Int64Array::from(vec![durable]))];
-        encoded(&column).is_ok_and(|rows| timeline(rows.row(0).data(), hash(durable)))
-    };
-    Ok(vec![members.of_facts(keys, event_time, is_there)])
-}
-
 /// A business key without a member, which an inferred one should have been made for: the build must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unresolved {
@@ -191,7 +176,8 @@ fn event_times(declared: Option<&ArrayRef>, inserted_at: Vec<i64>) -> Result<Tim
     Ok(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
 }
 
-fn point(
+/// The version that each row points to; which of them find none is said in `unresolved`.
+pub fn point(
     dimension: usize,
     pointer: &DimensionRef,
     keys: &[ArrayRef],
@@ -199,8 +185,13 @@ fn point(
     lookup: &dyn Lookup,
     unresolved: &mut Vec<Unresolved>,
 ) -> Result<Int64Array, ArrowError> {
-    let is_there = |key: &[u8], hash: u64| lookup.timeline(dimension, key, hash).is_some();
-    let keys = &known_by(keys, event_time, lookup.members(dimension), is_there)?;
+    let is_there = |durable: i64| {
+        let column: [ArrayRef; 1] = [Arc::new(Int64Array::from(vec![durable]))];
+        encoded(&column).is_ok_and(|rows| lookup.timeline(dimension, rows.row(0).data(), hash(durable)).is_some())
+    };
+    // By a durable key, where there is one.
+    let durable = lookup.members(dimension).map(|members| [members.of_facts(keys, event_time, is_there)]);
+    let keys = durable.as_ref().map_or(keys, |durable| durable.as_slice());
     let rows = encoded(keys)?;
     let hashes = crate::key::key_hashes(keys);
     let mut out = Vec::with_capacity(event_time.len());

@@ -62,17 +62,14 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
         return Ok((history, taken));
     }
     let members = key_changes::take_in(room, model, &staging).await?;
-    if let Some((members, _)) = &members {
-        let after = history.position(&key_changes::position(model)).unwrap_or(-1);
-        let new = key_changes::after(room, model, after).await?;
-        if key_changes::misplaces(model, members, &new, &history).await? {
-            tracing::warn!(model = %model.name, "a business key's change came behind changes of the new key: the history is read anew");
-            return restated(room, model, kept_before(&history)).await;
-        }
+    if let Some(members) = &members
+        && key_changes::misplaces(model, members, &history).await?
+    {
+        tracing::warn!(model = %model.name, "a business key's change came behind changes of the new key: the history is read anew");
+        return restated(room, model, kept_before(&history)).await;
     }
     let mut out = Spread::into(room, model, &history, Kind::History);
-    let (members, log) = members.unzip();
-    let mut running = query::run(&room.lake, (model, sql), members, &staging, &files).await?;
+    let mut running = query::run(&room.lake, (model, sql), members.clone(), &staging, &files).await?;
     while let Some(batch) = running.next().await? {
         taken.read += batch.num_rows() as u64;
         taken.keyless += out.take(batch).await?;
@@ -84,7 +81,7 @@ pub(crate) async fn append(room: &Room, model: &Model) -> Result<(Table, Taken),
     }
     let rewind = room.history_marks(model, &history);
     let mut positions = vec![(position, staging.version())];
-    positions.extend(log.map(|version| (key_changes::position(model), version)));
+    positions.extend(members.and_then(|members| members.position()));
     let info = info(taken);
     history.commit(Commit { add, positions, rewind, info, ..Commit::default() }).await?;
     failpoint::hit("curated.history_committed");
@@ -112,7 +109,6 @@ async fn restated(room: &Room, model: &Model, from: Option<i64>) -> Result<(Tabl
         Some(staging) => key_changes::take_in(room, model, staging).await?,
         None => None,
     };
-    let (members, log) = members.unzip();
     let remove: Vec<DataFile> = history.files().cloned().collect();
     let mut out = Spread::into(room, model, &history, Kind::History);
     if let Some(from) = from {
@@ -126,8 +122,7 @@ async fn restated(room: &Room, model: &Model, from: Option<i64>) -> Result<(Tabl
             out.take(batch).await?;
         }
     }
-    let mut positions: Vec<(String, i64)> =
-        log.into_iter().map(|version| (key_changes::position(model), version)).collect();
+    let mut positions: Vec<(String, i64)> = members.iter().filter_map(|members| members.position()).collect();
     if durable_key(model).is_some() {
         positions.push((READ_ANEW.to_owned(), history.version() + 1));
     }

@@ -14,7 +14,6 @@ use weir_project::{Model, ModelKind};
 use crate::error::{CuratedError, of};
 use crate::facts::{Lookup, Timelines, timelines};
 use crate::key::{bucket, complete, key_hashes};
-use crate::key_changes;
 use crate::layout::DIMENSION_TAIL;
 use crate::members::Members;
 use crate::room::{Room, blocking};
@@ -47,24 +46,8 @@ impl Index {
         &self.table
     }
 
-    /// The dimension as its table is kept.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// The key changes that the dimension follows, as a position of a table that follows them too.
-    pub fn key_changes(&self) -> Option<(String, i64)> {
-        let name = key_changes::position(&self.model);
-        self.table.position(&name).map(|version| (name, version))
-    }
-
-    /// The timelines in the buckets that facts with these business keys may point into.
-    pub async fn of_keys(
-        &self,
-        keys: &[ArrayRef],
-        members: Option<&Arc<Members>>,
-    ) -> Result<BTreeMap<u16, Arc<Timelines>>, CuratedError> {
-        let buckets = self.buckets.len() as u16;
+    /// What facts with these business keys need to find their versions.
+    pub async fn pointed(&self, keys: &[ArrayRef], members: Option<&Arc<Members>>) -> Result<Pointed, CuratedError> {
         let hashes: Vec<u64> = match members {
             Some(members) => members.hashes(keys).into_iter().map(|(_, hash)| hash).collect(),
             None => {
@@ -72,11 +55,12 @@ impl Index {
                 hashes.map(|(_, hash)| hash).collect()
             }
         };
-        let mut loaded = BTreeMap::new();
+        let buckets = self.buckets.len() as u16;
+        let mut timelines = BTreeMap::new();
         for at in hashes.into_iter().map(|hash| bucket(hash, buckets)).collect::<BTreeSet<u16>>() {
-            loaded.insert(at, self.bucket(at).await?);
+            timelines.insert(at, self.bucket(at).await?);
         }
-        Ok(loaded)
+        Ok(Pointed { timelines, members: members.cloned(), buckets })
     }
 
     /// One bucket's timelines.
@@ -105,20 +89,22 @@ fn of_rows(rows: &RecordBatch) -> Result<Timelines, arrow::error::ArrowError> {
     timelines(surrogates, &rows.columns()[2..], rows.column(1).as_primitive::<TimestampMicrosecondType>())
 }
 
-/// The buckets that one job needs, for each pointer of a fact.
-pub(crate) struct Loaded {
-    pub pointers: Vec<BTreeMap<u16, Arc<Timelines>>>,
-    /// Of the dimensions with a durable key.
-    pub members: Vec<Option<Arc<Members>>>,
-    pub buckets: u16,
+/// The buckets that one job needs of a pointer's dimension, and who its members are where it has a durable key.
+#[derive(Default)]
+pub(crate) struct Pointed {
+    timelines: BTreeMap<u16, Arc<Timelines>>,
+    members: Option<Arc<Members>>,
+    buckets: u16,
 }
 
-impl Lookup for Loaded {
+/// Of each pointer of a fact.
+impl Lookup for Vec<Pointed> {
     fn timeline(&self, dimension: usize, key: &[u8], hash: u64) -> Option<&Timeline> {
-        self.pointers[dimension].get(&bucket(hash, self.buckets))?.get(key)
+        let pointed = &self[dimension];
+        pointed.timelines.get(&bucket(hash, pointed.buckets))?.get(key)
     }
 
     fn members(&self, dimension: usize) -> Option<&Members> {
-        self.members[dimension].as_deref()
+        self[dimension].members.as_deref()
     }
 }

@@ -23,45 +23,35 @@ use crate::key::{complete, row_at};
 use crate::layout::{OP, ORDER_KEY, SOURCE_TS, arrow_type, key_changes_name, timestamp};
 use crate::members::{KeyChange, Members, business_key, durable_key};
 use crate::query::plain_columns;
-use crate::room::{Room, of_curated, of_staging};
-
-/// The position, in a table, of the key changes that its rows follow.
-pub(crate) fn position(model: &Model) -> String {
-    of_curated(&key_changes_name(&model.name))
-}
+use crate::room::{Room, of_key_changes, of_staging};
 
 /// Brings the log up to the staging table, and says who the members are by now; none for a model without a durable key.
-/// The number is the log's version.
-pub(crate) async fn take_in(
-    room: &Room,
-    model: &Model,
-    staging: &Table,
-) -> Result<Option<(Arc<Members>, i64)>, CuratedError> {
+pub(crate) async fn take_in(room: &Room, model: &Model, staging: &Table) -> Result<Option<Arc<Members>>, CuratedError> {
     let (Some(_), Some(source)) = (durable_key(model), &model.source) else { return Ok(None) };
-    let arrow = of(&model.name);
     let name = key_changes_name(&model.name);
     let mut log = room.lake.create_table(Zone::Curated, &name, &schema(model), Partitioning::None).await?;
     let input = of_staging(source.as_str());
     let after = log.position(&input).unwrap_or(-1);
     let new: Vec<DataFile> =
         staging.files_added(after, staging.version()).await?.into_iter().map(|(_, file)| file).collect();
+    let mut changes = read(model, &log, log.version()).await?;
     if !new.is_empty() {
-        let known = read(model, &log, log.version()).await?;
-        let known: BTreeSet<&[u8]> = known.iter().map(|change| change.order_key.as_slice()).collect();
+        let known: BTreeSet<&[u8]> = changes.iter().map(|change| change.order_key.as_slice()).collect();
         let mut found = found(model, staging, &with_overlapping(staging, new)).await?;
         found.retain(|change| !known.contains(change.order_key.as_slice()));
         let mut add = Vec::new();
         if !found.is_empty() {
             tracing::info!(model = %model.name, changes = found.len(), "business keys changed");
-            let batches = vec![rows(model, &found).map_err(arrow)?];
+            let batches = vec![rows(model, &found).map_err(of(&model.name))?];
             let file = NewFile { partition: Partition::None, batches, tags: BTreeMap::new() };
             add.push(log.write_file(file).await?);
         }
-        log.commit(Commit { add, positions: vec![(input, staging.version())], ..Commit::default() }).await?;
+        let positions = vec![(input, staging.version())];
+        let version = log.commit(Commit { add, positions, ..Commit::default() }).await?;
         failpoint::hit("curated.key_changes_committed");
+        changes.extend(found.into_iter().map(|change| KeyChange { version, ..change }));
     }
-    let members = Members::new(&model.name, read(model, &log, log.version()).await?);
-    Ok(Some((Arc::new(members), log.version())))
+    Ok(Some(Arc::new(Members::new(&model.name, changes, log.version()))))
 }
 
 /// The members by the key changes that a history follows; none for a model without a durable key.
@@ -70,43 +60,17 @@ pub(crate) async fn members(room: &Room, model: &Model, history: &Table) -> Resu
         return Ok(None);
     }
     let log = room.lake.table(Zone::Curated, &key_changes_name(&model.name)).await?;
-    let changes = match (log, history.position(&position(model))) {
-        (Some(log), Some(version)) => read(model, &log, version).await?,
-        _ => Vec::new(),
+    let (changes, version) = match (log, history.position(&of_key_changes(&model.name))) {
+        (Some(log), Some(version)) => (read(model, &log, version).await?, version),
+        _ => (Vec::new(), -1),
     };
-    Ok(Some(Arc::new(Members::new(&model.name, changes))))
+    Ok(Some(Arc::new(Members::new(&model.name, changes, version))))
 }
 
-/// The key changes that came to the log after a version of it.
-pub(crate) async fn after(room: &Room, model: &Model, version: i64) -> Result<Vec<KeyChange>, CuratedError> {
-    match room.lake.table(Zone::Curated, &key_changes_name(&model.name)).await? {
-        Some(log) => between(model, &log, version, log.version()).await,
-        None => Ok(Vec::new()),
-    }
-}
-
-/// The same, up to the one that a history follows.
-pub(crate) async fn since(
-    room: &Room,
-    model: &Model,
-    history: &Table,
-    version: i64,
-) -> Result<Vec<KeyChange>, CuratedError> {
-    let log = room.lake.table(Zone::Curated, &key_changes_name(&model.name)).await?;
-    match (log, history.position(&position(model))) {
-        (Some(log), Some(last)) => between(model, &log, version, last).await,
-        _ => Ok(Vec::new()),
-    }
-}
-
-/// Whether a history holds a row under another member than it belongs to, now that these key changes are known too.
-pub(crate) async fn misplaces(
-    model: &Model,
-    members: &Members,
-    new: &[KeyChange],
-    history: &Table,
-) -> Result<bool, CuratedError> {
-    let (Some(first), Some(durable)) = (new.iter().map(|change| &change.order_key).min(), durable_key(model)) else {
+/// Whether a history holds a row under another member than it belongs to, by key changes that it does not follow yet.
+pub(crate) async fn misplaces(model: &Model, members: &Members, history: &Table) -> Result<bool, CuratedError> {
+    let new = members.since(history.position(&of_key_changes(&model.name)));
+    let (Some(first), Some(durable)) = (new.map(|change| &change.order_key).min(), durable_key(model)) else {
         return Ok(false);
     };
     let mut columns: Vec<&str> = vec![durable.as_str(), ORDER_KEY];
@@ -151,24 +115,23 @@ fn rows(model: &Model, changes: &[KeyChange]) -> Result<RecordBatch, ArrowError>
     RecordBatch::try_new(schema(model), columns)
 }
 
+/// All key changes up to a version of the log.
 async fn read(model: &Model, log: &Table, version: i64) -> Result<Vec<KeyChange>, CuratedError> {
-    between(model, log, -1, version).await
-}
-
-async fn between(model: &Model, log: &Table, after: i64, version: i64) -> Result<Vec<KeyChange>, CuratedError> {
-    let files: Vec<DataFile> = log.files_added(after, version).await?.into_iter().map(|(_, file)| file).collect();
     let width = business_key(model).len();
     let mut changes = Vec::new();
-    for batch in log.read_all(&files, Some(&log.column_names())).await? {
-        let orders = batch.column(0).as_binary::<i32>();
-        let times = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        let (old, new) = batch.columns()[2..].split_at(width);
-        changes.extend((0..batch.num_rows()).map(|row| KeyChange {
-            order_key: orders.value(row).to_vec(),
-            at: times.value(row),
-            old: row_at(old, row),
-            new: row_at(new, row),
-        }));
+    for (version, file) in log.files_added(-1, version).await? {
+        for batch in log.read_all(std::slice::from_ref(&file), Some(&log.column_names())).await? {
+            let orders = batch.column(0).as_binary::<i32>();
+            let times = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+            let (old, new) = batch.columns()[2..].split_at(width);
+            changes.extend((0..batch.num_rows()).map(|row| KeyChange {
+                order_key: orders.value(row).to_vec(),
+                at: times.value(row),
+                old: row_at(old, row),
+                new: row_at(new, row),
+                version,
+            }));
+        }
     }
     Ok(changes)
 }
@@ -183,7 +146,8 @@ fn with_overlapping(staging: &Table, mut new: Vec<DataFile>) -> Vec<DataFile> {
     new
 }
 
-/// The key changes in these files of a staging table: where one key was deleted and one other created at one position.
+/// The key changes in these files of a staging table, not in the log yet: where one key was deleted and one other created
+/// at one position.
 async fn found(model: &Model, staging: &Table, files: &[DataFile]) -> Result<Vec<KeyChange>, CuratedError> {
     let deletes = orders(model, staging, files, Op::Delete).await?;
     let created = keys_at(model, staging, files, (Op::Create, &deletes)).await?;
@@ -195,7 +159,7 @@ async fn found(model: &Model, staging: &Table, files: &[DataFile]) -> Result<Vec
     };
     let change = |(order_key, created): (&Vec<u8>, &BTreeMap<Row, i64>)| {
         let ((old, _), (new, at)) = (only(deleted.get(order_key)?)?, only(created)?);
-        (old != new).then(|| KeyChange { order_key: order_key.clone(), at, old, new })
+        (old != new).then(|| KeyChange { order_key: order_key.clone(), at, old, new, version: -1 })
     };
     Ok(created.iter().filter_map(change).collect())
 }

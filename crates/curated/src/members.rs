@@ -34,6 +34,7 @@ use weir_project::{Model, ModelColumn, ModelKind, Scd};
 
 use crate::key::{complete, key_hashes, row_at};
 use crate::layout::ORDER_KEY;
+use crate::room::of_key_changes;
 
 /// The column of a dimension's durable key.
 pub fn durable_key(model: &Model) -> Option<&Identifier> {
@@ -77,6 +78,8 @@ pub struct KeyChange {
     pub old: Row,
     /// The key from then on.
     pub new: Row,
+    /// The version of the log that brought it.
+    pub version: i64,
 }
 
 /// A key change, as one of its two keys sees it.
@@ -99,11 +102,13 @@ pub struct Members {
     /// Hashes of the members that such a key ever belonged to.
     sharing: HashSet<u64>,
     changes: Vec<KeyChange>,
+    /// The version of the log that these are all changes of.
+    version: i64,
 }
 
 impl Members {
-    /// From all key changes, in any order.
-    pub fn new(model: &ModelName, mut changes: Vec<KeyChange>) -> Self {
+    /// From all key changes of a version of the log, in any order; before the first one that is -1.
+    pub fn new(model: &ModelName, mut changes: Vec<KeyChange>, version: i64) -> Self {
         changes.sort();
         changes.dedup();
         let mut turns: BTreeMap<Row, Vec<Turn>> = BTreeMap::new();
@@ -115,7 +120,7 @@ impl Members {
             }
         }
         let hashes = turns.keys().map(weir_core::key_hash::key_hash).collect();
-        let mut members = Self { model: model.clone(), turns, hashes, sharing: HashSet::new(), changes };
+        let mut members = Self { model: model.clone(), turns, hashes, sharing: HashSet::new(), changes, version };
         members.sharing = members.turns.keys().flat_map(|key| members.all_of(key)).map(hash).collect();
         members
     }
@@ -126,9 +131,19 @@ impl Members {
         self.sharing.contains(&member)
     }
 
-    /// The key changes.
-    pub fn changes(&self) -> &[KeyChange] {
-        &self.changes
+    /// Whether no key ever changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The position of a table whose rows follow these.
+    pub fn position(&self) -> Option<(String, i64)> {
+        (self.version >= 0).then(|| (of_key_changes(&self.model), self.version))
+    }
+
+    /// The key changes that a table of this position does not follow yet.
+    pub fn since(&self, position: Option<i64>) -> impl Iterator<Item = &KeyChange> {
+        self.changes.iter().filter(move |change| position.is_none_or(|position| change.version > position))
     }
 
     fn turns(&self, key: &Row) -> &[Turn] {
@@ -262,9 +277,15 @@ impl Members {
         all.iter().map(|column| filter(column, &keep)).collect()
     }
 
-    /// The hashes of all members that these key changes say something of.
-    pub fn touched_by<'a>(&'a self, changes: &'a [KeyChange]) -> impl Iterator<Item = u64> + 'a {
-        changes.iter().flat_map(|change| [&change.old, &change.new]).flat_map(|key| self.all_of(key)).map(hash)
+    /// The hashes of all members of which a key change says something that a table of this position does not follow yet.
+    pub fn touched_since(&self, position: Option<i64>) -> impl Iterator<Item = u64> {
+        let keys = self.since(position).flat_map(|change| [&change.old, &change.new]);
+        keys.flat_map(|key| self.all_of(key)).map(hash)
+    }
+
+    /// The members of their own names of the keys that were taken over since: those lose their inferred members.
+    pub fn taken_over_since(&self, position: Option<i64>) -> impl Iterator<Item = i64> {
+        self.since(position).map(|change| surrogate_key(&self.model, &change.new, 0))
     }
 }
 
@@ -288,11 +309,11 @@ mod tests {
     }
 
     fn change(order: u8, old: i64, new: i64) -> KeyChange {
-        KeyChange { order_key: vec![order], at: i64::from(order) * 10, old: key(old), new: key(new) }
+        KeyChange { order_key: vec![order], at: i64::from(order) * 10, old: key(old), new: key(new), version: 0 }
     }
 
     fn members(changes: &[KeyChange]) -> Members {
-        Members::new(&"dim_x".parse().expect("a name"), changes.iter().rev().cloned().collect())
+        Members::new(&"dim_x".parse().expect("a name"), changes.iter().rev().cloned().collect(), 0)
     }
 
     #[test]

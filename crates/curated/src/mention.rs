@@ -48,15 +48,20 @@ impl Keys {
         Ok(())
     }
 
-    /// All keys in columns, by the bucket of the first columns, so many as the dimension is known by.
-    pub fn by_bucket(self, known_by: usize, buckets: u16) -> Result<BTreeMap<u16, Vec<ArrayRef>>, ArrowError> {
+    /// All keys in columns, by the dimension's bucket.
+    pub fn by_bucket(self, dimension: &Model, buckets: u16) -> Result<BTreeMap<u16, Vec<ArrayRef>>, ArrowError> {
         let all = together(&self.parts)?;
         let mut rows: BTreeMap<u16, Vec<u32>> = BTreeMap::new();
-        for (row, hash) in (0u32..).zip(key_hashes(&all[..known_by.min(all.len())])) {
+        for (row, hash) in (0u32..).zip(key_hashes(known_by(dimension, &all))) {
             rows.entry(bucket(hash, buckets)).or_default().push(row);
         }
         rows.into_iter().map(|(bucket, rows)| Ok((bucket, pick(&all, rows)?))).collect()
     }
+}
+
+/// Of the columns of mentioned keys, those by which the dimension knows them: all, or the durable key in front.
+pub(crate) fn known_by<'a>(dimension: &Model, mentioned: &'a [ArrayRef]) -> &'a [ArrayRef] {
+    mentioned.get(..dimension.key.len()).unwrap_or(mentioned)
 }
 
 /// Some rows of columns.
@@ -169,7 +174,7 @@ pub(crate) async fn ever_mentioned(
                 for batch in read {
                     let keys = mentioned(model, pointer, &batch, &types).map_err(of(&model.name))?;
                     let keys = room.mentioned(&dimension.name, keys).map_err(of(&model.name))?;
-                    let known_by = key_hashes(&keys[..dimension.key.len().min(keys.len())]);
+                    let known_by = key_hashes(known_by(dimension, &keys));
                     let rows = (0u32..).zip(known_by).filter(|(_, hash)| hashes.contains(hash));
                     let keys = pick(&keys, rows.map(|(row, _)| row).collect()).map_err(of(&model.name))?;
                     found.add(&keys).map_err(of(&model.name))?;

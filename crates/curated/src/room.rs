@@ -21,7 +21,7 @@ use crate::bucket::Cut;
 use crate::error::{CuratedError, of};
 use crate::key::{key_hashes, row_at, text_hash};
 use crate::key_changes;
-use crate::layout::{arrow_type, history_name, history_schema, state_name, table_schema};
+use crate::layout::{arrow_type, history_name, history_schema, key_changes_name, state_name, table_schema};
 use crate::members::{Members, business_key, durable_key, kept};
 use crate::query::plain_columns;
 
@@ -42,6 +42,11 @@ pub(crate) fn of_staging(table: &str) -> String {
 /// Position of another curated table's version in a table.
 pub(crate) fn of_curated(table: &str) -> String {
     format!("weir:curated:{table}")
+}
+
+/// Position of a dimension's key changes in a table whose rows follow them.
+pub(crate) fn of_key_changes(dimension: &ModelName) -> String {
+    of_curated(&key_changes_name(dimension))
 }
 
 /// One build's surroundings.
