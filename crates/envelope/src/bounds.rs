@@ -11,7 +11,7 @@ use weir_core::order_key::OrderKey;
 use crate::position::Source;
 use crate::record::Reject;
 use crate::time;
-use crate::tree::{Envelope, IntKind, LongKind, Node, Record, Role, SourceRole};
+use crate::tree::{Envelope, IntKind, LongKind, Node, Role, SourceRole};
 
 /// How large a message may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +41,14 @@ pub struct Facts {
 }
 
 impl Bounds {
-    /// Walks the Avro body of a message. `keys` says where the key columns stand in `before` and in `after`.
-    pub fn check(&self, envelope: &Envelope, body: &[u8], keys: &KeyColumns) -> Result<Facts, Reject> {
+    /// Walks the Avro body of a message. Its rows may be without their keys: who lands them asks for those.
+    pub fn check(&self, envelope: &Envelope, body: &[u8]) -> Result<Facts, Reject> {
         let mut cursor = self.cursor(body)?;
         let mut seen = Seen::default();
         for (field, role) in envelope.root.fields.iter().zip(&envelope.roles) {
             match role {
-                Role::Before => seen.before = cursor.image(&field.node, &keys.before)?,
-                Role::After => seen.after = cursor.image(&field.node, &keys.after)?,
+                Role::Before => seen.before = cursor.image(&field.node)?,
+                Role::After => seen.after = cursor.image(&field.node)?,
                 Role::Source => seen.source = cursor.source(&field.node, &envelope.source_roles)?,
                 Role::Op => seen.op = Some(cursor.text()?),
                 Role::Other => cursor.walk(&field.node)?,
@@ -67,15 +67,15 @@ impl Bounds {
     }
 }
 
-/// Where a table's key columns stand in a schema's row images; [`KeyColumns::default`] checks no key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyColumns {
+/// Where a table's key columns stand in a schema's row images.
+#[derive(Debug)]
+pub(crate) struct KeyColumns {
     pub(crate) before: Image,
     pub(crate) after: Image,
 }
 
 /// The key columns of a row image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Image {
     /// A key column that the schema lacks makes every row of it one without key.
     lacks: bool,
@@ -85,7 +85,7 @@ pub(crate) struct Image {
 
 impl KeyColumns {
     /// Looks the key columns up in a schema.
-    pub fn of<'k>(envelope: &Envelope, key: impl IntoIterator<Item = &'k str> + Clone) -> Self {
+    pub(crate) fn of<'k>(envelope: &Envelope, key: impl IntoIterator<Item = &'k str> + Clone) -> Self {
         let image = |name: &str| {
             let mut image = Image::default();
             let Some(record) = envelope.row(name) else { return image };
@@ -319,7 +319,7 @@ impl<'a> Cursor<'a> {
             Node::Text(_) => self.text().map(drop),
             Node::Decimal { precision, .. } => self.decimal(*precision).map(drop),
             Node::Enum(symbols) => self.symbol(symbols).map(drop),
-            Node::Record(record) => self.record(record),
+            Node::Record(record) => record.fields.iter().try_for_each(|field| self.walk(&field.node)),
             Node::Array(item) => self.blocks(item.cells(), |cursor| cursor.walk(item)),
             Node::Map(item) => self.blocks(1 + item.cells(), |cursor| {
                 cursor.text()?;
@@ -334,35 +334,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn record(&mut self, record: &Record) -> Result<(), Reject> {
-        for field in &record.fields {
-            self.walk(&field.node)?;
-        }
-        Ok(())
-    }
-
-    fn image(&mut self, node: &Node, keys: &Image) -> Result<Row, Reject> {
-        let (Node::Nullable { null, .. }, Some(record)) = (node, node.record()) else {
-            return Ok(Row::Null); // not in an `Envelope`
-        };
+    fn image(&mut self, node: &Node) -> Result<Row, Reject> {
+        let Node::Nullable { null, inner } = node else { return Ok(Row::Null) }; // not in an `Envelope`
         if !self.present(*null)? {
             return Ok(Row::Null);
         }
-        if keys.nullable.is_empty() {
-            self.record(record)?;
-            return Ok(if keys.lacks { Row::WithoutKey } else { Row::WithKey });
-        }
-        let mut has_key = !keys.lacks;
-        for (at, field) in record.fields.iter().enumerate() {
-            match &field.node {
-                Node::Nullable { null, inner } if keys.nullable.contains(&at) => match self.present(*null)? {
-                    true => self.walk(inner)?,
-                    false => has_key = false,
-                },
-                node => self.walk(node)?,
-            }
-        }
-        Ok(if has_key { Row::WithKey } else { Row::WithoutKey })
+        self.walk(inner)?;
+        Ok(Row::WithKey)
     }
 
     fn source(&mut self, node: &Node, roles: &[SourceRole]) -> Result<Source<'a>, Reject> {

@@ -7,14 +7,15 @@ use std::io::Write as _;
 
 use weir_core::value::decimal_text;
 
-use crate::bounds::{Bounds, Cursor, KeyColumns, unscaled};
+use crate::bounds::{Bounds, Cursor, unscaled};
 use crate::record::Reject;
 use crate::time;
 use crate::tree::{Envelope, IntKind, LongKind, Node, Record, Role, TextKind};
 
 /// Appends the JSON text (UTF-8) of an Avro body. On a reject nothing is appended.
 pub fn cdc_json(envelope: &Envelope, bounds: &Bounds, body: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
-    let facts = bounds.check(envelope, body, &KeyColumns::default())?;
+    let facts = bounds.check(envelope, body)?;
+    let mut cursor = bounds.cursor(body)?;
     let start = out.len();
     out.extend_from_slice(b"{\"op\":\"");
     out.extend_from_slice(facts.op.letter().as_bytes());
@@ -23,7 +24,6 @@ pub fn cdc_json(envelope: &Envelope, bounds: &Bounds, body: &[u8], out: &mut Vec
     out.extend_from_slice(b"\",\"source_ts\":\"");
     time::push_timestamp(out, facts.source_ts, b' ');
     out.push(b'"');
-    let mut cursor = Cursor { rest: body, items_left: bounds.max_items };
     let written = push_images(envelope, &mut cursor, out);
     if written.is_err() {
         out.truncate(start);

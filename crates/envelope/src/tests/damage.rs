@@ -6,7 +6,7 @@ use weir_core::schema_id::SchemaId;
 
 use super::agreement::row_agrees;
 use super::fixtures::{Folder, apache, table};
-use crate::bounds::{Bounds, KeyColumns};
+use crate::bounds::Bounds;
 use crate::decode::{Decoded, Decoder, Schemas};
 use crate::error::EnvelopeError;
 use crate::record::{RawRecord, Reject};
@@ -382,7 +382,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_rejected_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
         let envelope = Envelope::parse(7, SCHEMA).unwrap();
-        let _ = Bounds::default().check(&envelope, &body, &KeyColumns::default());
+        let _ = Bounds::default().check(&envelope, &body);
         hold(SCHEMA, 7.into(), &[&[0, 0, 0, 0, 7], &body[..]].concat());
     }
 }
