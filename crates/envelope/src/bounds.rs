@@ -16,7 +16,7 @@ use crate::tree::{Envelope, IntKind, LongKind, Node, Role, SourceRole};
 /// How large a message may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes of a value's Avro body, unpacked.
+    /// Bytes of a value's Avro body, unpacked; and of the words for which its enums stand, together.
     pub max_bytes: usize,
     /// Values that the arrays and maps of a message make in Arrow, together.
     pub max_items: usize,
@@ -63,7 +63,7 @@ impl Bounds {
         if body.len() > self.max_bytes {
             return Err(Reject::TooLarge);
         }
-        Ok(Cursor { rest: body, items_left: self.max_items })
+        Ok(Cursor { rest: body, items_left: self.max_items, symbols_left: self.max_bytes })
     }
 }
 
@@ -154,11 +154,13 @@ impl Seen<'_> {
     }
 }
 
-/// A place in a message, and what its arrays and maps may still hold.
+/// A place in a message, and what its arrays, maps and enums may still come to.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     pub(crate) rest: &'a [u8],
     pub(crate) items_left: usize,
+    /// A byte of a message may stand for a word of any length.
+    pub(crate) symbols_left: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -248,7 +250,9 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn symbol<'s>(&mut self, symbols: &'s [String]) -> Result<&'s str, Reject> {
         let at = usize::try_from(self.int()?).map_err(|_| Reject::BadEnum)?;
-        symbols.get(at).map(String::as_str).ok_or(Reject::BadEnum)
+        let symbol = symbols.get(at).ok_or(Reject::BadEnum)?;
+        self.symbols_left = self.symbols_left.checked_sub(symbol.len()).ok_or(Reject::TooLarge)?;
+        Ok(symbol)
     }
 
     /// An unscaled value that fits the precision.

@@ -53,7 +53,7 @@ pub(crate) enum Column {
     Nullable(u8, BooleanBufferBuilder, Box<Column>),
 }
 
-/// Byte strings, one behind the other. A part's fit into 31 bits: they are no longer than its messages.
+/// Byte strings, one behind the other. A part's fit into 31 bits: they are no longer than what [`Columns::push`] says.
 #[derive(Debug, Default)]
 pub(crate) struct Bytes {
     bytes: Vec<u8>,
@@ -116,20 +116,20 @@ impl Columns {
         self.source_ts.len()
     }
 
-    /// Reads the Avro body of a message as the next row. On a reject all is as before.
+    /// Reads the Avro body of a message as the next row, and says how many bytes that may hold: those of the body and of
+    /// its enums' words. On a reject all is as before.
     pub(crate) fn push(
         &mut self,
         envelope: &Envelope,
         bounds: &Bounds,
         body: &[u8],
         keys: &KeyColumns,
-    ) -> Result<(), Reject> {
-        let facts = self.read(envelope, bounds, body, keys);
-        match facts {
-            Ok(facts) => {
+    ) -> Result<usize, Reject> {
+        match self.read(envelope, bounds, body, keys) {
+            Ok((facts, bytes)) => {
                 self.order_keys.push(facts.order_key.as_bytes());
                 self.source_ts.push(facts.source_ts);
-                Ok(())
+                Ok(bytes)
             }
             Err(reject) => {
                 let rows = self.len();
@@ -139,7 +139,13 @@ impl Columns {
         }
     }
 
-    fn read(&mut self, envelope: &Envelope, bounds: &Bounds, body: &[u8], keys: &KeyColumns) -> Result<Facts, Reject> {
+    fn read(
+        &mut self,
+        envelope: &Envelope,
+        bounds: &Bounds,
+        body: &[u8],
+        keys: &KeyColumns,
+    ) -> Result<(Facts, usize), Reject> {
         let mut cursor = bounds.cursor(body)?;
         for (field, column) in envelope.root.fields.iter().zip(&mut self.fields) {
             match column {
@@ -148,7 +154,8 @@ impl Columns {
             }
         }
         cursor.end()?;
-        self.last(envelope, keys).judge()
+        let symbols = bounds.max_bytes - cursor.symbols_left;
+        Ok((self.last(envelope, keys).judge()?, body.len() + symbols))
     }
 
     /// What is to be judged of the last row.

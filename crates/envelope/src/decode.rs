@@ -20,7 +20,7 @@ use crate::tree::Envelope;
 
 /// A part holds no more rows.
 const MAX_ROWS: usize = 1 << 16;
-/// A part holds no more encoded bytes, so that no text column outgrows its 31-bit offsets.
+/// A part holds no more bytes, as [`Columns::push`] counts them, so that no text column outgrows its 31-bit offsets.
 const MAX_BYTES: usize = 256 << 20;
 
 /// Columns of every part, in order.
@@ -174,8 +174,7 @@ impl Decoder {
             let Some(value) = records[at].value else { continue }; // groups hold records with a value
             let read = frame(value).and_then(|(_, body)| {
                 let body = body.unpack(self.schemas.bounds.max_bytes)?;
-                rows.columns.push(envelope, &self.schemas.bounds, &body, &keys)?;
-                Ok(body.len())
+                rows.columns.push(envelope, &self.schemas.bounds, &body, &keys)
             });
             match read {
                 Ok(bytes) => {

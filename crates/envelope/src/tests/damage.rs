@@ -6,7 +6,8 @@ use weir_core::schema_id::SchemaId;
 
 use super::agreement::row_agrees;
 use super::fixtures::{Folder, apache, table};
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, KeyColumns};
+use crate::columns::Columns;
 use crate::decode::{Decoded, Decoder, Schemas};
 use crate::error::EnvelopeError;
 use crate::record::{RawRecord, Reject};
@@ -236,6 +237,25 @@ fn a_value_beyond_the_bounds_is_too_large() {
     let mut decoder = Decoder::new(Bounds { max_bytes: 20, max_items: 10 });
     decoder.add_schema(7, SCHEMA).unwrap();
     assert_eq!(decode(&mut decoder, &[], &[Message::good().bytes()]).rejects, [(0, Reject::TooLarge)]);
+}
+
+#[test]
+fn an_enums_words_count_as_bytes_of_the_message_and_of_its_part() {
+    let message = Message::good().bytes();
+    let bounds = Bounds { max_bytes: 100, ..Bounds::default() };
+    for (length, expected) in [(100, Ok(message.len() - 5 + 100)), (101, Err(Reject::TooLarge))] {
+        let envelope = Envelope::parse(7, &SCHEMA.replace(r#""a","b""#, &format!(r#""a","{}""#, "b".repeat(length))));
+        let envelope = envelope.unwrap();
+        let mut columns = Columns::new(&envelope, 1);
+        assert_eq!(columns.push(&envelope, &bounds, &message[5..], &KeyColumns::of(&envelope, ["id"])), expected);
+        assert_eq!(bounds.check(&envelope, &message[5..]).map(drop), expected.map(drop));
+    }
+    // Small messages whose words are long: a part ends long before it has all the rows that it may.
+    let mut decoder = Decoder::default();
+    decoder.add_schema(7, &SCHEMA.replace(r#""a","b""#, &format!(r#""a","{}""#, "b".repeat(16 << 20)))).unwrap();
+    let decoded = decode(&mut decoder, &["id"], &vec![message; 18]);
+    let rows: Vec<_> = decoded.rows.iter().map(|part| part.index.len()).collect();
+    assert_eq!(rows, [16, 2]);
 }
 
 #[test]
