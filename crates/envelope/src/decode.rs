@@ -13,7 +13,7 @@ use crate::bounds::{Bounds, KeyColumns};
 use crate::columns::Columns;
 pub use crate::columns::part_schema;
 use crate::error::EnvelopeError;
-use crate::frame::frame;
+use crate::frame::{Body, frame};
 use crate::json;
 use crate::record::{RawRecord, Reject};
 use crate::tree::Envelope;
@@ -125,11 +125,6 @@ impl Decoder {
         self.schemas.refuse(id, reject);
     }
 
-    /// Whether this id was taken or refused.
-    pub fn knows(&self, id: SchemaId) -> bool {
-        self.schemas.knows(id)
-    }
-
     /// The ids that must be added or refused before these records are decoded, ascending.
     pub fn schema_ids_needed(&self, records: &[RawRecord<'_>]) -> Vec<SchemaId> {
         self.schemas.needed(records.iter().filter_map(|record| record.value))
@@ -139,21 +134,21 @@ impl Decoder {
     /// unknown: ask [`Decoder::schema_ids_needed`] first.
     pub fn decode(&self, table: &Table, records: &[RawRecord<'_>]) -> Decoded {
         let mut decoded = Decoded::default();
-        let mut groups: Vec<(SchemaId, Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(SchemaId, Vec<(usize, Body<'_>)>)> = Vec::new();
         for (at, record) in records.iter().enumerate() {
             match record.value.map(frame) {
                 None => decoded.tombstones.push(at),
                 Some(Err(reject)) => decoded.rejects.push((at, reject)),
-                Some(Ok((id, _))) => match groups.iter_mut().find(|(known, _)| *known == id) {
-                    Some((_, group)) => group.push(at),
-                    None => groups.push((id, vec![at])),
+                Some(Ok((id, body))) => match groups.iter_mut().find(|(known, _)| *known == id) {
+                    Some((_, group)) => group.push((at, body)),
+                    None => groups.push((id, vec![(at, body)])),
                 },
             }
         }
         for (id, group) in groups {
             match self.schemas.get(id) {
-                Ok(envelope) => self.decode_group(table, envelope, records, &group, &mut decoded),
-                Err(reject) => decoded.rejects.extend(group.into_iter().map(|at| (at, reject))),
+                Ok(envelope) => self.decode_group(table, envelope, &group, &mut decoded),
+                Err(reject) => decoded.rejects.extend(group.into_iter().map(|(at, _)| (at, reject))),
             }
         }
         decoded.rejects.sort_unstable_by_key(|(at, _)| *at);
@@ -164,19 +159,14 @@ impl Decoder {
         &self,
         table: &Table,
         envelope: &Envelope,
-        records: &[RawRecord<'_>],
-        group: &[usize],
+        group: &[(usize, Body<'_>)],
         decoded: &mut Decoded,
     ) {
         let keys = KeyColumns::of(envelope, table.key.iter().map(|name| name.as_str()));
         let mut rows = Rows::new(envelope, group.len());
-        for (done, &at) in group.iter().enumerate() {
-            let Some(value) = records[at].value else { continue }; // groups hold records with a value
-            let read = frame(value).and_then(|(_, body)| {
-                let body = body.unpack(self.schemas.bounds.max_bytes)?;
-                rows.columns.push(envelope, &self.schemas.bounds, &body, &keys)
-            });
-            match read {
+        for (done, &(at, body)) in group.iter().enumerate() {
+            let body = body.unpack(self.schemas.bounds.max_bytes);
+            match body.and_then(|body| rows.columns.push(envelope, &self.schemas.bounds, &body, &keys)) {
                 Ok(bytes) => {
                     rows.index.push(at);
                     rows.bytes += bytes;
