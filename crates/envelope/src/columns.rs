@@ -20,6 +20,9 @@ use crate::position::Source;
 use crate::record::Reject;
 use crate::tree::{Envelope, IntKind, LongKind, Node, Record, Role, SourceRole};
 
+/// The fields of an envelope that are kept: the first of [`COLUMNS`].
+const KEPT: &[&str] = COLUMNS.split_at(5).0;
+
 /// The zone of every timestamp.
 const UTC: &str = "UTC";
 
@@ -102,7 +105,7 @@ fn offsets(mut ends: Vec<i32>) -> OffsetBuffer<i32> {
 impl Columns {
     /// No row yet, and room for some.
     pub(crate) fn new(envelope: &Envelope, rows: usize) -> Self {
-        let kept = |name: &str| COLUMNS.contains(&name);
+        let kept = |name: &str| KEPT.contains(&name);
         let column = |field: &crate::tree::Field| kept(&field.name).then(|| Column::new(&field.node, rows));
         Self {
             fields: envelope.root.fields.iter().map(column).collect(),
@@ -179,7 +182,7 @@ impl Columns {
         let rows = self.len();
         let mut fields = self.fields;
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(COLUMNS.len());
-        for name in &COLUMNS[..5] {
+        for name in KEPT {
             let at = envelope.root.index(name);
             columns.push(match at.and_then(|at| Some((fields[at].take()?, &envelope.root.fields[at].node))) {
                 Some((column, node)) => column.finish(node, rows, None)?,
@@ -417,7 +420,7 @@ fn odd(node: &Node) -> ArrowError {
 /// The schema of the parts of a writer schema.
 pub fn part_schema(envelope: &Envelope) -> SchemaRef {
     let mut fields = Vec::with_capacity(COLUMNS.len());
-    for name in &COLUMNS[..5] {
+    for name in KEPT {
         fields.push(match envelope.root.fields.iter().find(|field| field.name == *name) {
             Some(found) => field(name, &found.node),
             None => Field::new(*name, DataType::Int64, true), // `ts_ms`, which Debezium calls optional

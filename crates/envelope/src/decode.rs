@@ -155,13 +155,7 @@ impl Decoder {
         decoded
     }
 
-    fn decode_group(
-        &self,
-        table: &Table,
-        envelope: &Envelope,
-        group: &[(usize, Body<'_>)],
-        decoded: &mut Decoded,
-    ) {
+    fn decode_group(&self, table: &Table, envelope: &Envelope, group: &[(usize, Body<'_>)], decoded: &mut Decoded) {
         let keys = KeyColumns::of(envelope, table.key.iter().map(|name| name.as_str()));
         let mut rows = Rows::new(envelope, group.len());
         for (done, &(at, body)) in group.iter().enumerate() {

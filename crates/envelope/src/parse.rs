@@ -176,7 +176,7 @@ impl Parser {
         }
         self.open.pop();
         let is_variable_decimal = is_variable_decimal(&full, &fields);
-        let node = Node::Record(Arc::new(Record { name: full.clone(), fields, cells, is_variable_decimal }));
+        let node = Node::Record(Arc::new(Record { fields, cells, is_variable_decimal }));
         self.named.push((full, node.clone()));
         Ok(node)
     }

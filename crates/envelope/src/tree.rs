@@ -83,8 +83,6 @@ pub enum TextKind {
 /// A record type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Its full Avro name.
-    pub name: String,
     /// Its fields in order; at least one.
     pub fields: Vec<Field>,
     /// Values that one row of it makes in Arrow, arrays and maps aside.

@@ -1,4 +1,4 @@
-//! The bounds in front of arrow-avro against generated schemas, messages, frames and damage of all three, in batches.
+//! The walk over a message against generated schemas, messages, frames and damage of all three, in batches.
 //!
 //! Each input is a text of bytes that decides everything, so a failure is that text: it is made as short as still fails
 //! and printed, `WEIR_FUZZ_INPUT=HEX` runs it alone, and what it found becomes a test with a name. `./dev test` runs a
