@@ -30,6 +30,7 @@ mod connection;
 mod consumer;
 pub mod deadletter;
 mod error;
+pub mod http;
 mod producer;
 mod registry;
 mod topic_id;

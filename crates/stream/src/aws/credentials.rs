@@ -4,20 +4,17 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::sigv4::query;
 use crate::error::StreamError;
+use crate::http;
 
 /// Credentials that end sooner than this are fetched anew.
 const EARLY: TimeDelta = TimeDelta::minutes(5);
-/// Longest wait for whoever gives credentials.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Where a container of ECS asks.
 const ECS: &str = "http://169.254.170.2";
 /// Hosts that may be asked without TLS: the container's own, and those of ECS and EKS.
@@ -77,9 +74,7 @@ impl Provider {
     }
 
     pub(crate) fn of(variables: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let config = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).tls_config(tls);
-        Self { variables: Arc::new(variables), agent: Agent::new_with_config(config.build()), kept: Arc::default() }
+        Self { variables: Arc::new(variables), agent: http::config().build().new_agent(), kept: Arc::default() }
     }
 
     /// Credentials that hold for now.

@@ -1,7 +1,5 @@
 //! Confluent's REST API.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -10,8 +8,9 @@ use ureq::http::{HeaderValue, Request, header};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Agent, SendBody};
 
-use super::{again, tls};
+use super::again;
 use crate::error::StreamError;
+use crate::http;
 
 /// "Schema not found" in Confluent's numbering.
 const SCHEMA_NOT_FOUND: i64 = 40403;
@@ -49,17 +48,14 @@ struct Refusal {
 impl Confluent {
     pub(super) fn new(url: &str) -> Self {
         let (url, credentials) = without_credentials(url);
-        let mut config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(10)))
-            .http_status_as_error(false)
-            .tls_config(tls());
+        let mut config = http::config();
         if let Some(credentials) = credentials {
             config = config.middleware(move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
                 request.headers_mut().insert(header::AUTHORIZATION, credentials.clone());
                 next.handle(request)
             });
         }
-        Self { url, agent: Agent::new_with_config(config.build()) }
+        Self { url, agent: config.build().new_agent() }
     }
 
     pub(super) fn register(&self, subject: &str, schema: &str) -> Result<u32, StreamError> {

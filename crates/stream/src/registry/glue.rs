@@ -1,16 +1,15 @@
 //! The AWS Glue Schema Registry: the schema of a version, by its UUID.
 
-use std::time::Duration;
-
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
 use ureq::Agent;
 use weir_core::schema_id::SchemaId;
 
-use super::{again, tls};
+use super::again;
 use crate::aws::{Provider, Scope, Signable};
 use crate::error::StreamError;
+use crate::http;
 
 /// Glue's word for "more slowly".
 pub(super) const THROTTLED: &str = "ThrottlingException";
@@ -49,11 +48,7 @@ impl Glue {
     pub(super) fn new(region: &str, endpoint: Option<&str>, credentials: Provider) -> Self {
         let url = endpoint.map_or_else(|| format!("https://glue.{region}.amazonaws.com"), str::to_owned);
         let host = url.split_once("://").map_or(&*url, |(_, rest)| rest).trim_end_matches('/').to_owned();
-        let config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(10)))
-            .http_status_as_error(false)
-            .tls_config(tls());
-        Self { region: region.to_owned(), url, host, credentials, agent: Agent::new_with_config(config.build()) }
+        Self { region: region.to_owned(), url, host, credentials, agent: http::config().build().new_agent() }
     }
 
     pub(super) fn schema(&self, id: SchemaId) -> Result<String, StreamError> {

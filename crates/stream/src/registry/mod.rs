@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
-use ureq::tls::{RootCerts, TlsConfig};
 use weir_core::schema_id::SchemaId;
 
 use self::confluent::Confluent;
@@ -96,11 +95,6 @@ impl Registry {
         // A panic elsewhere leaves the map whole: entries are only ever added.
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The system's certificates, where a company's own are.
-fn tls() -> TlsConfig {
-    TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build()
 }
 
 /// Asks, and again after a pause where the registry did not answer or was out of order.
