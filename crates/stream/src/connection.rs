@@ -1,11 +1,12 @@
 //! Where the brokers are, and the client's settings: one way to make every client.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
-use crate::aws::{Provider, Tokens};
+use crate::aws::{Provider, Source, Tokens};
 
 /// How long a request may take before the brokers count as not answering.
 pub(crate) const REQUEST: Duration = Duration::from_secs(20);
@@ -15,7 +16,8 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(20);
 pub struct Connection {
     brokers: String,
     client: BTreeMap<String, String>,
-    tokens: Tokens,
+    /// Where the cluster asks for tokens.
+    iam: Option<Arc<Source>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -27,22 +29,22 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// `brokers` is librdkafka's bootstrap list; `client` its settings, with secrets resolved.
     pub fn new(brokers: impl Into<String>, client: BTreeMap<String, String>) -> Self {
-        Self { brokers: brokers.into(), client, tokens: Tokens::default() }
+        Self { brokers: brokers.into(), client, iam: None }
     }
 
     /// The same brokers, which let in whom AWS IAM knows: those of an MSK cluster in this region. Every client shows
     /// them tokens made with the credentials of this process.
     pub fn with_iam(self, region: impl Into<String>) -> Self {
-        self.with_tokens(Tokens::iam(region, Provider::of_process()))
+        self.with_source(Source::new(region, Provider::of_process()))
     }
 
-    pub(crate) fn with_tokens(self, tokens: Tokens) -> Self {
-        Self { tokens, ..self }
+    pub(crate) fn with_source(self, source: Source) -> Self {
+        Self { iam: Some(Arc::new(source)), ..self }
     }
 
     /// Tokens for one client.
     pub(crate) fn tokens(&self) -> Tokens {
-        self.tokens.for_another()
+        Tokens::new(self.iam.clone())
     }
 
     /// The bootstrap list.
@@ -54,7 +56,7 @@ impl Connection {
     pub(crate) fn config(&self, ours: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers);
-        if self.tokens.are_needed() {
+        if self.iam.is_some() {
             config.set("security.protocol", "SASL_SSL").set("sasl.mechanism", "OAUTHBEARER");
             // A small broker of MSK takes 4 new connections a second with IAM, and refuses more.
             config.set("reconnect.backoff.ms", "1000");

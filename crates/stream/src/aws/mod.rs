@@ -5,5 +5,5 @@ mod msk;
 mod sigv4;
 
 pub(crate) use credentials::Provider;
-pub(crate) use msk::Tokens;
+pub(crate) use msk::{Source, Tokens};
 pub(crate) use sigv4::{Scope, Signable};

@@ -27,32 +27,21 @@ const OLD: Duration = Duration::from_secs(300);
 /// What librdkafka wants beside a token; AWS takes the name from the credentials.
 const PRINCIPAL: &str = "weir";
 
-/// Tokens for a client; none where the cluster asks for none.
-#[derive(Clone, Default)]
-pub(crate) struct Tokens {
-    source: Option<Arc<Source>>,
-    given: Arc<Mutex<Option<Instant>>>,
-}
-
-struct Source {
+/// What makes tokens for the clusters of a region.
+pub(crate) struct Source {
     region: String,
     credentials: Provider,
 }
 
+/// The tokens of one client; none where the cluster asks for none.
+pub(crate) struct Tokens {
+    source: Option<Arc<Source>>,
+    given: Mutex<Option<Instant>>,
+}
+
 impl Tokens {
-    /// Tokens for the clusters of a region.
-    pub(crate) fn iam(region: impl Into<String>, credentials: Provider) -> Self {
-        Self { source: Some(Arc::new(Source { region: region.into(), credentials })), given: Arc::default() }
-    }
-
-    /// The same credentials, for another client.
-    pub(crate) fn for_another(&self) -> Self {
-        Self { source: self.source.clone(), given: Arc::default() }
-    }
-
-    /// Whether the cluster asks for tokens.
-    pub(crate) fn are_needed(&self) -> bool {
-        self.source.is_some()
+    pub(crate) fn new(source: Option<Arc<Source>>) -> Self {
+        Self { source, given: Mutex::default() }
     }
 
     /// What [`ClientContext::generate_oauth_token`] gives.
@@ -103,6 +92,10 @@ impl Tokens {
 }
 
 impl Source {
+    pub(crate) fn new(region: impl Into<String>, credentials: Provider) -> Self {
+        Self { region: region.into(), credentials }
+    }
+
     fn token(&self, now: DateTime<Utc>) -> Result<OAuthToken, StreamError> {
         let credentials = self.credentials.get(now)?;
         Ok(token(&self.region, &credentials, now))

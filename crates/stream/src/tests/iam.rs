@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::aws::{Provider, Tokens};
+use crate::aws::{Provider, Source};
 use crate::{Admin, Connection, Consumer, Producer, StreamError};
 
 const API_VERSIONS: u16 = 18;
@@ -90,7 +90,7 @@ fn connection(address: &str) -> Connection {
     let client = [("security.protocol".to_owned(), "SASL_PLAINTEXT".to_owned())].into();
     let variables = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "geheim")];
     let value = move |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-    Connection::new(address, client).with_tokens(Tokens::iam("eu-central-1", Provider::of(value)))
+    Connection::new(address, client).with_source(Source::new("eu-central-1", Provider::of(value)))
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn every_client_shows_a_token_before_anything_else_also_one_that_nobody_has_poll
 #[test]
 fn without_credentials_a_client_says_so_at_once() {
     let connection = Connection::new("127.0.0.1:1", [].into());
-    let connection = connection.with_tokens(Tokens::iam("eu-central-1", Provider::of(|_| None)));
+    let connection = connection.with_source(Source::new("eu-central-1", Provider::of(|_| None)));
     let error = Consumer::new(&connection, "t").unwrap().partitions().unwrap_err();
     assert!(matches!(error, StreamError::Credentials { .. }), "{error:?}");
 }
