@@ -7,7 +7,7 @@ use arrow::datatypes::Schema;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use weir_lake::{Commit, column_changes};
-use weir_project::SchemaChanges;
+use weir_project::{SchemaChanges, Table};
 
 use crate::error::LandingError;
 use crate::worker::Worker;
@@ -37,21 +37,21 @@ fn changes(stored: &Schema, parts: &[RecordBatch]) -> Vec<String> {
     found
 }
 
-impl Worker<'_> {
-    /// Refuses parts that change the table where its policy says so.
-    pub(crate) fn allowed(&self, stored: &Schema, parts: &[RecordBatch]) -> Result<(), LandingError> {
-        let holds = match self.table.schema_changes {
-            SchemaChanges::Evolve => return Ok(()),
-            SchemaChanges::Hold => true,
-            SchemaChanges::Stop => false,
-        };
-        let columns = changes(stored, parts);
-        if columns.is_empty() {
-            return Ok(());
-        }
-        Err(LandingError::SchemaChange { table: self.table.name.clone(), columns: columns.join(", "), holds })
+/// Refuses parts that change a table with these columns where its policy says so.
+pub(crate) fn allowed(table: &Table, stored: &Schema, parts: &[RecordBatch]) -> Result<(), LandingError> {
+    let holds = match table.schema_changes {
+        SchemaChanges::Evolve => return Ok(()),
+        SchemaChanges::Hold => true,
+        SchemaChanges::Stop => false,
+    };
+    let columns = changes(stored, parts);
+    if columns.is_empty() {
+        return Ok(());
     }
+    Err(LandingError::SchemaChange { table: table.name.clone(), columns: columns.join(", "), holds })
+}
 
+impl Worker<'_> {
     /// Says in the table that it is held; once, however often that is found out.
     pub(crate) async fn note(&mut self, why: &LandingError) -> Result<(), LandingError> {
         let (failed, said) = (self.failed(), json!(why.to_string()));

@@ -24,6 +24,7 @@ use crate::decoding::{Decoded, Decoding};
 use crate::error::LandingError;
 use crate::feed::{Feed, Schemas};
 use crate::gather::{Limits, Polling, Reader, poll};
+use crate::policy::allowed;
 use crate::start::{Standing, claim, reader};
 
 /// The key under which a commit's info holds [`LandingCounts`] and more.
@@ -215,8 +216,13 @@ impl Worker<'_> {
         let mut decoded = self.decode(decoding, polled, ingested_at).await?;
         failpoint::hit("landing.decoded");
 
-        if let Some(main) = &self.main {
-            self.allowed(main.schema(), &decoded.parts)?;
+        let failed = self.failed();
+        if let Some(main) = &mut self.main
+            && allowed(self.table, main.schema(), &decoded.parts).is_err()
+        {
+            // Another worker may have given the table these columns since this one last looked.
+            main.refresh().await.map_err(failed)?;
+            allowed(self.table, main.schema(), &decoded.parts)?;
         }
         let mut main = self.main_table(&decoded.parts).await?;
         if self.looked.elapsed().is_ok_and(|since| since > FRESH) {

@@ -107,6 +107,37 @@ async fn a_change_under_stop_is_an_error_that_ends_all_landing(at: At) {
     assert_eq!(offsets(&lake, Zone::Landing).await, [(0, 0)]);
 }
 
+async fn a_column_that_another_worker_has_landed_is_no_change_any_more(at: At) {
+    let folder = at.fresh();
+    let (lake, topic) = (lake(&folder).await, Topic::new("A"));
+    let (table, wider) = tables(SchemaChanges::Stop);
+    topic.push(0, change(&table, 2, Op::Create, 1, 1, 0));
+    let stop = CancellationToken::new();
+    let member = Topic { given: Arc::new(Mutex::new(Some(vec![0]))), ..topic.clone() };
+    let (its_table, its_lake) = (table.clone(), lake.clone());
+    let (feed, until) = (source(&member, (&table, &wider)), Until::Forever(stop.clone()));
+    let worker = tokio::spawn(async move { land(&its_table, &settings(1), &its_lake, feed, until).await });
+    let landed = async |rows: usize| {
+        for _ in 0..100 {
+            if offsets(&lake, Zone::Landing).await.len() == rows {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{rows} rows did not come");
+    };
+    landed(1).await;
+
+    // A worker whose contract lets the table grow, of the other partition.
+    topic.push(1, change(&wider, 3, Op::Create, 2, 2, 0));
+    let evolving = Table { schema_changes: SchemaChanges::Evolve, ..wider.clone() };
+    land(&evolving, &settings(1), &lake, source(&topic, (&table, &wider)), Until::CaughtUp).await.unwrap();
+    topic.push(0, change(&wider, 3, Op::Create, 3, 3, 0));
+    landed(3).await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
 async fn a_column_that_no_longer_comes_holds_nothing(at: At) {
     let folder = at.fresh();
     let (lake, topic) = (lake(&folder).await, Topic::new("A"));
@@ -122,5 +153,6 @@ on_both!(
     a_held_table_keeps_its_position_says_so_once_and_goes_on_when_the_table_has_changed,
     a_held_worker_ends_when_it_is_asked_to,
     a_change_under_stop_is_an_error_that_ends_all_landing,
+    a_column_that_another_worker_has_landed_is_no_change_any_more,
     a_column_that_no_longer_comes_holds_nothing,
 );
