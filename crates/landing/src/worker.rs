@@ -111,32 +111,30 @@ pub async fn land<F: Feed, S: Schemas>(
             // The next micro-batch is gathered while this one is decoded and written.
             let next = if reader.is_done() { Err(reader) } else { Ok(poll(reader, limits)) };
             let done = if polled.is_empty() { Ok(true) } else { worker.process(&decoding, polled).await };
-            let stands = match (done, &asked) {
-                (Err(why @ LandingError::SchemaChange { holds: true, .. }), Some(asked)) => {
-                    reader = match next {
-                        Ok(next) => worker.polled(next).await?.0,
-                        Err(back) => back,
-                    };
-                    if worker.held(&why, asked).await? {
-                        continue 'open;
-                    }
-                    break 'open;
-                }
+            let then = match (done, &asked) {
+                (Ok(true), _) => Then::Read,
+                (Ok(false), _) => Then::Reopen,
+                (Err(why @ LandingError::SchemaChange { holds: true, .. }), Some(asked)) => Then::Wait(why, asked),
                 (Err(why @ LandingError::SchemaChange { .. }), _) => {
                     worker.note(&why).await?;
                     return Err(why);
                 }
-                (done, _) => done?,
+                (Err(error), _) => return Err(error),
             };
-            reader = match next {
-                Ok(next) if stands => {
+            reader = match (next, &then) {
+                (Ok(next), Then::Read) => {
                     polling = next;
                     continue;
                 }
-                Ok(next) => worker.polled(next).await?.0,
-                Err(back) => back,
+                (Ok(next), _) => worker.polled(next).await?.0,
+                (Err(back), _) => back,
             };
-            if !stands {
+            let reopens = match then {
+                Then::Read => false,
+                Then::Reopen => true,
+                Then::Wait(why, asked) => worker.held(&why, asked).await?,
+            };
+            if reopens {
                 continue 'open;
             }
             reader.unpublished.append(&mut worker.unpublished);
@@ -147,6 +145,16 @@ pub async fn land<F: Feed, S: Schemas>(
     }
     worker.landed.version = worker.main.as_ref().map(Table::version);
     Ok(worker.landed)
+}
+
+/// What follows a micro-batch.
+enum Then<'a> {
+    /// The next one; where there is none, the end.
+    Read,
+    /// The same again, by whom its partitions belong to now.
+    Reopen,
+    /// The same again once the table has changed, unless the end is asked for before.
+    Wait(LandingError, &'a CancellationToken),
 }
 
 /// First and last offset of each partition.
