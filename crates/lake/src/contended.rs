@@ -31,6 +31,6 @@ impl Table {
 
 /// Whether a writer that began then has taken longer than [`UNFINISHED`], by the clock on the wall: other clocks stand
 /// still while a machine sleeps.
-pub(crate) fn is_abandoned(began: chrono::DateTime<chrono::Utc>) -> bool {
+pub fn is_abandoned(began: chrono::DateTime<chrono::Utc>) -> bool {
     (chrono::Utc::now() - began).to_std().unwrap_or(Duration::ZERO) > UNFINISHED
 }

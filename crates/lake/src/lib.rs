@@ -51,6 +51,7 @@ mod vacuum;
 
 pub use commit::Commit;
 pub use compaction::{Compacted, Compaction, Rules};
+pub use contended::is_abandoned;
 pub use error::LakeError;
 pub use fetched::{Encoded, Fetched, Patch};
 pub use file::{DataFile, NewFile, Partition, Partitioning, order_key_tags};

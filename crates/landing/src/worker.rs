@@ -14,7 +14,7 @@ use weir_core::accounts::LandingCounts;
 use weir_core::failpoint;
 use weir_core::zone::{Hour, Zone};
 use weir_envelope::{Bounds, Decoder};
-use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table, UNFINISHED};
+use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partitioning, Table, is_abandoned};
 use weir_project::Landing;
 use weir_stream::StreamError;
 
@@ -218,10 +218,10 @@ impl Worker<'_> {
         polled: Polled,
     ) -> Result<bool, LandingError> {
         failpoint::hit("landing.polled");
-        let ingested_at = chrono::Utc::now().timestamp_micros();
+        let ingested_at = chrono::Utc::now();
         let ranges = polled.ranges(&self.table.topic)?;
         let (received, bytes, began) = (polled.len() as u64, polled.bytes(), Instant::now());
-        let mut decoded = self.decode(decoding, polled, ingested_at).await?;
+        let mut decoded = self.decode(decoding, polled, ingested_at.timestamp_micros()).await?;
         failpoint::hit("landing.decoded");
 
         let failed = self.failed();
@@ -269,7 +269,7 @@ impl Worker<'_> {
                 }
                 failpoint::hit("landing.deadletters_committed");
             }
-            if is_stale(ingested_at) {
+            if is_abandoned(ingested_at) {
                 tracing::warn!("a micro-batch took too long and is read again");
                 break None;
             }
@@ -428,12 +428,6 @@ async fn write(table: &Table, mut files: Vec<NewFile>) -> Result<Vec<DataFile>, 
     failpoint::hit("landing.file_part_written");
     written.extend(table.write_files(rest).await?);
     Ok(written)
-}
-
-/// Whether a micro-batch of that time, microseconds since 1970 UTC, took longer than [`UNFINISHED`].
-fn is_stale(began: i64) -> bool {
-    let age = chrono::Utc::now().timestamp_micros().saturating_sub(began);
-    age > i64::try_from(UNFINISHED.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn union_of(name: &str, stored: &Schema, parts: &[RecordBatch]) -> Result<SchemaRef, LakeError> {
