@@ -149,15 +149,13 @@ impl Diagnose for LandingError {
             ),
             Self::Stream { source, .. } => return source.diagnosis(),
             Self::Lake { source, .. } => return source.diagnosis(),
-            Self::SchemaChange { holds: true, .. } => (
-                "W4010",
-                "the source's schema changed, and the contract says `schema_changes: hold`",
-                "see with `weir schema diff` what the change does; then set `schema_changes: evolve` and start landing again, or undo it at the source",
-                Retry::AfterConfiguration,
-            ),
-            Self::SchemaChange { holds: false, .. } => (
-                STOPS_ALL.0,
-                "the source's schema changed, and the contract says `schema_changes: stop`",
+            Self::SchemaChange { holds, .. } => (
+                if *holds { "W4010" } else { STOPS_ALL.0 },
+                if *holds {
+                    "the source's schema changed, and the contract says `schema_changes: hold`"
+                } else {
+                    "the source's schema changed, and the contract says `schema_changes: stop`"
+                },
                 "see with `weir schema diff` what the change does; then set `schema_changes: evolve` and start landing again, or undo it at the source",
                 Retry::AfterConfiguration,
             ),
