@@ -96,7 +96,7 @@ impl Faulty {
             Plan::WritesFrom(first) if call >= first => Fate::Fails,
             Plan::NotDone(this) if call == this => Fate::Fails,
             Plan::ReplyLost(this) if call == this => Fate::LosesReply,
-            Plan::AtRandom { percent, seed } => match mixed(seed, call) {
+            Plan::AtRandom { percent, seed } => match mix(seed.wrapping_add(call.wrapping_mul(STEP))) {
                 drawn if drawn % 100 >= percent => Fate::Passes,
                 drawn if drawn >> 63 == 0 => Fate::Fails,
                 _ => Fate::LosesReply,
@@ -166,9 +166,12 @@ impl Faulty {
     }
 }
 
-/// A number that looks drawn by chance (SplitMix64).
-fn mixed(seed: u64, call: u64) -> u64 {
-    let mut z = seed.wrapping_add(call.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+/// From one seed of SplitMix64 to the next.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A number that looks drawn by chance: SplitMix64's first of this seed.
+pub fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(STEP);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -10,3 +10,5 @@ pub mod harness;
 pub mod one_build;
 pub mod process;
 pub mod star;
+
+pub use fault::mix;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use weir_core::change::Op;
 use weir_core::order_key::{Lsn, SqlServerPosition};
 use weir_core::value::{Row, Value};
+use weir_testkit::mix;
 
 /// Microseconds since 1970 at which everything begins: 2024-01-01.
 pub const START: i64 = 1_704_067_200_000_000;
@@ -106,12 +107,4 @@ fn image(row: u64, dice: u64, at: i64) -> Row {
         discount,
         Value::Timestamp(at),
     ]
-}
-
-/// SplitMix64's finisher.
-pub fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

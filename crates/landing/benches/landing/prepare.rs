@@ -12,9 +12,10 @@ use weir_envelope::encode::Snapshot;
 use weir_envelope::schema::{key_schema, value_schema};
 use weir_envelope::{Encoder, Event};
 use weir_stream::{Admin, Connection, Producer, Registry};
+use weir_testkit::mix;
 
 use crate::Failure;
-use crate::events::{Shape, Sum, mix};
+use crate::events::{Shape, Sum};
 use crate::frames::Writer;
 
 /// Partitions of the topic; a key's events are in one.
