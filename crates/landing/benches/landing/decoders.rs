@@ -28,7 +28,7 @@ pub fn run(dir: &Path, by: &str) -> Result<Value, Failure> {
 }
 
 fn weir(dir: &Path, input: &Input, schema: &str) -> Result<Value, Failure> {
-    let of = table(dir)?;
+    let (of, _) = table(dir)?;
     let mut decoder = Decoder::new(Bounds::default());
     decoder.add_schema(input.value_id, schema)?;
     measure(dir, input, |frames| {

@@ -17,9 +17,6 @@ use crate::events::Sum;
 use crate::prepare::{Input, PARTITIONS, table};
 use crate::{Clock, Failure, frames};
 
-/// Rows of one commit, as landing's default is.
-const ROWS: usize = 200_000;
-
 /// librdkafka alone: fetches every record and looks at its length.
 pub fn consume(dir: &Path) -> Result<Value, Failure> {
     let input = Input::read(dir)?;
@@ -49,7 +46,7 @@ pub fn consume(dir: &Path) -> Result<Value, Failure> {
 /// Rows that are decoded already, written as landing's files.
 pub async fn encode(dir: &Path, lake: &Path) -> Result<Value, Failure> {
     let input = Input::read(dir)?;
-    let of = table(dir)?;
+    let (of, landing) = table(dir)?;
     let lake = Lake::open(Options::folder(lake)).await?;
     let mut decoder = Decoder::new(Bounds::default());
     decoder.add_schema(input.value_id, &std::fs::read_to_string(dir.join("value.avsc"))?)?;
@@ -58,7 +55,7 @@ pub async fn encode(dir: &Path, lake: &Path) -> Result<Value, Failure> {
     frames::each(&dir.join("frames.bin"), |frames| {
         let decoded = decoder.decode(&of, &frames.records());
         batches.extend(decoded.rows.into_iter().map(|part| part.batch));
-        if batches.iter().map(|batch| batch.num_rows()).sum::<usize>() >= ROWS {
+        if batches.iter().map(|batch| batch.num_rows()).sum::<usize>() >= landing.max_rows {
             waiting.push(std::mem::take(&mut batches));
         }
         Ok(())

@@ -43,10 +43,11 @@ impl Input {
     }
 }
 
-/// The one table.
-pub fn table(dir: &Path) -> Result<weir_project::Table, Failure> {
+/// The one table, and how it is landed.
+pub fn table(dir: &Path) -> Result<(weir_project::Table, weir_project::Landing), Failure> {
     let mut project = weir_project::load(&dir.join("project"), "dev", &[])?;
-    project.tables.pop().ok_or_else(|| "no table".into())
+    let table = project.tables.pop().ok_or("no table")?;
+    Ok((table, project.landing))
 }
 
 /// Fills `dir`, and the topic if there are brokers and a registry; with `one_in`, a broken record stands behind every
@@ -59,7 +60,7 @@ pub async fn prepare(
 ) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     project(dir, if one_in.is_some() { "broken" } else { "bench" }, parts)?;
-    let table = table(dir)?;
+    let (table, _) = table(dir)?;
     let value_text = value_schema(&table);
     fs::write(dir.join("value.avsc"), &value_text)?;
     let topic = match parts {
