@@ -3,7 +3,6 @@
 //! Every record ends in exactly one place: a row of a part, a reject, or a tombstone.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use weir_core::schema_id::SchemaId;
@@ -48,48 +47,47 @@ pub struct Part {
     pub schema_id: SchemaId,
 }
 
-/// The writer schemas that are known, and the ids that are known to be none.
+/// Decodes records by the writer schemas that it knows: to batches, or one value to JSON.
 #[derive(Debug, Default)]
-pub struct Schemas {
+pub struct Decoder {
     bounds: Bounds,
-    by_id: HashMap<SchemaId, Result<Arc<Envelope>, Reject>>,
+    /// An error for the ids that are known to be no schema.
+    schemas: HashMap<SchemaId, Result<Envelope, Reject>>,
 }
 
-impl Schemas {
-    /// No schema yet.
+impl Decoder {
+    /// A decoder that knows no schema yet.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, by_id: HashMap::new() }
+        Self { bounds, schemas: HashMap::new() }
     }
 
-    /// Takes the registry's text for an id. On an error the id stays unknown: stop, or [`Schemas::refuse`] it.
-    pub fn add(&mut self, id: impl Into<SchemaId>, text: &str) -> Result<(), EnvelopeError> {
+    /// Takes the registry's text for an id. On an error the id stays unknown: stop, or [`Decoder::refuse_schema`] it.
+    pub fn add_schema(&mut self, id: impl Into<SchemaId>, text: &str) -> Result<(), EnvelopeError> {
         let id = id.into();
-        self.by_id.insert(id, Ok(Arc::new(Envelope::parse(id, text)?)));
+        self.schemas.insert(id, Ok(Envelope::parse(id, text)?));
         Ok(())
     }
 
     /// From now on records of this id are rejected so: the registry knows it not, or its schema is no change event.
-    pub fn refuse(&mut self, id: impl Into<SchemaId>, reject: Reject) {
-        self.by_id.insert(id.into(), Err(reject));
+    pub fn refuse_schema(&mut self, id: impl Into<SchemaId>, reject: Reject) {
+        self.schemas.insert(id.into(), Err(reject));
     }
 
-    /// Whether this id was taken or refused.
+    /// Whether this id was added or refused.
     pub fn knows(&self, id: SchemaId) -> bool {
-        self.by_id.contains_key(&id)
+        self.schemas.contains_key(&id)
     }
 
-    /// The schema of this id.
-    pub fn get(&self, id: SchemaId) -> Result<&Arc<Envelope>, Reject> {
-        match self.by_id.get(&id) {
-            Some(Ok(envelope)) => Ok(envelope),
-            Some(Err(reject)) => Err(*reject),
+    fn schema(&self, id: SchemaId) -> Result<&Envelope, Reject> {
+        match self.schemas.get(&id) {
+            Some(known) => known.as_ref().map_err(|reject| *reject),
             None => Err(Reject::UnknownSchema(id)),
         }
     }
 
-    /// The ids in these values that are neither taken nor refused yet, ascending.
-    pub fn needed<'a>(&self, values: impl IntoIterator<Item = &'a [u8]>) -> Vec<SchemaId> {
-        let ids = values.into_iter().filter_map(|value| frame(value).ok()).map(|(id, _)| id);
+    /// The ids that must be added or refused before these records are decoded, ascending.
+    pub fn schema_ids_needed(&self, records: &[RawRecord<'_>]) -> Vec<SchemaId> {
+        let ids = records.iter().filter_map(|record| frame(record.value?).ok()).map(|(id, _)| id);
         let needed: BTreeSet<SchemaId> = ids.filter(|id| !self.knows(*id)).collect();
         needed.into_iter().collect()
     }
@@ -97,37 +95,8 @@ impl Schemas {
     /// Appends a value as JSON: [`json::cdc_json`] under the schema that it names.
     pub fn cdc_json(&self, value: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
         let (id, body) = frame(value)?;
-        let envelope = self.get(id)?;
+        let envelope = self.schema(id)?;
         json::cdc_json(envelope, &self.bounds, &body.unpack(self.bounds.max_bytes)?, out)
-    }
-}
-
-/// Decodes batches of records.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    schemas: Schemas,
-}
-
-impl Decoder {
-    /// A decoder that knows no schema yet.
-    pub fn new(bounds: Bounds) -> Self {
-        Self { schemas: Schemas::new(bounds) }
-    }
-
-    /// As [`Schemas::add`].
-    pub fn add_schema(&mut self, id: impl Into<SchemaId>, text: &str) -> Result<(), EnvelopeError> {
-        let id = id.into();
-        self.schemas.add(id, text)
-    }
-
-    /// As [`Schemas::refuse`].
-    pub fn refuse_schema(&mut self, id: impl Into<SchemaId>, reject: Reject) {
-        self.schemas.refuse(id, reject);
-    }
-
-    /// The ids that must be added or refused before these records are decoded, ascending.
-    pub fn schema_ids_needed(&self, records: &[RawRecord<'_>]) -> Vec<SchemaId> {
-        self.schemas.needed(records.iter().filter_map(|record| record.value))
     }
 
     /// Decodes records of one table's topic. A record whose schema id is neither added nor refused is rejected as
@@ -146,7 +115,7 @@ impl Decoder {
             }
         }
         for (id, group) in groups {
-            match self.schemas.get(id) {
+            match self.schema(id) {
                 Ok(envelope) => self.decode_group(table, envelope, &group, &mut decoded),
                 Err(reject) => decoded.rejects.extend(group.into_iter().map(|(at, _)| (at, reject))),
             }
@@ -159,8 +128,8 @@ impl Decoder {
         let keys = KeyColumns::of(envelope, table.key.iter().map(|name| name.as_str()));
         let mut rows = Rows::new(envelope, group.len());
         for (done, &(at, body)) in group.iter().enumerate() {
-            let body = body.unpack(self.schemas.bounds.max_bytes);
-            match body.and_then(|body| rows.columns.push(envelope, &self.schemas.bounds, &body, &keys)) {
+            let body = body.unpack(self.bounds.max_bytes);
+            match body.and_then(|body| rows.columns.push(envelope, &self.bounds, &body, &keys)) {
                 Ok(bytes) => {
                     rows.index.push(at);
                     rows.bytes += bytes;

@@ -12,7 +12,6 @@ use weir_core::value::Value;
 
 use super::fixtures::{Fixture, Folder, bare, table};
 use crate::bounds::unscaled;
-use crate::decode::Schemas;
 use crate::values::value_at;
 use crate::{Decoded, Decoder, RawRecord};
 
@@ -105,11 +104,8 @@ fn every_event_in_a_glue_frame_decodes_to_the_same_rows_and_json() {
             let raw = RawRecord { partition: 0, offset: 0, timestamp_ms: 0, key: None, value: Some(&value) };
             let decoded = decoder.decode(&table("any", &[], &[]), &[raw]);
             assert_eq!(decoded.rejects, []);
-            let mut schemas = Schemas::default();
-            schemas.add(number, &schema).unwrap();
-            schemas.add(uuid, &schema).unwrap();
             let mut json = Vec::new();
-            schemas.cdc_json(&value, &mut json).unwrap();
+            decoder.cdc_json(&value, &mut json).unwrap();
             (decoded.rows[0].batch.clone(), decoded.rows[0].schema_id, json)
         });
         assert_eq!((&glue.0, &glue.2), (&plain.0, &plain.2));
@@ -178,11 +174,11 @@ fn order_keys_of_a_topic_never_go_back() {
 }
 
 fn json(folder: &Folder, value: &[u8]) -> Json {
-    let mut schemas = crate::decode::Schemas::default();
+    let mut decoder = Decoder::default();
     let (id, _) = crate::frame(value).unwrap();
-    schemas.add(id, &folder.schemas[&id].to_string()).unwrap();
+    decoder.add_schema(id, &folder.schemas[&id].to_string()).unwrap();
     let mut out = Vec::new();
-    schemas.cdc_json(value, &mut out).unwrap();
+    decoder.cdc_json(value, &mut out).unwrap();
     serde_json::from_slice(&out).unwrap()
 }
 

@@ -8,7 +8,7 @@ use super::agreement::row_agrees;
 use super::fixtures::{Folder, apache, table};
 use crate::bounds::{Bounds, KeyColumns};
 use crate::columns::Columns;
-use crate::decode::{Decoded, Decoder, Schemas};
+use crate::decode::{Decoded, Decoder};
 use crate::error::EnvelopeError;
 use crate::record::{RawRecord, Reject};
 use crate::tree::Envelope;
@@ -165,10 +165,8 @@ fn a_truncation_is_an_event_without_any_row() {
     assert!(column("before").is_null(1) && column("after").is_null(1));
     assert_eq!(column("_order_key").as_binary::<i32>().value(0), column("_order_key").as_binary::<i32>().value(1));
 
-    let mut schemas = Schemas::default();
-    schemas.add(7, SCHEMA).unwrap();
     let mut json = Vec::new();
-    schemas.cdc_json(&truncation, &mut json).unwrap();
+    decoder().cdc_json(&truncation, &mut json).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!((&json["op"], &json["before"], &json["after"]), (&"t".into(), &().into(), &().into()));
 }
@@ -345,10 +343,8 @@ fn apply(mutation: &Mutation, body: &mut Vec<u8>) {
 pub fn hold(schema: &str, id: SchemaId, value: &[u8]) -> bool {
     let mut decoder = Decoder::default();
     decoder.add_schema(id, schema).unwrap();
-    let mut schemas = Schemas::default();
-    schemas.add(id, schema).unwrap();
     let mut json = Vec::new();
-    let written = schemas.cdc_json(value, &mut json);
+    let written = decoder.cdc_json(value, &mut json);
     let decoded = decode(&mut decoder, &[], &[value.to_vec()]);
     if let [(_, reject)] = decoded.rejects[..] {
         assert_ne!(reject, Reject::Undecodable);

@@ -13,8 +13,7 @@ use duckdb::types::DuckString;
 use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
 use duckdb::vtab::arrow::WritableVector;
 use weir_core::schema_id::SchemaId;
-use weir_envelope::decode::Schemas;
-use weir_envelope::{Bounds, Reject, frame};
+use weir_envelope::{Bounds, Decoder, Reject, frame};
 use weir_stream::{Registry, StreamError};
 
 /// Turns a record's value into the JSON that the mirrors read.
@@ -26,22 +25,22 @@ pub trait Decode: Send + Sync {
 /// Decodes records by the schemas of a registry, each fetched once.
 pub struct RegistryDecode {
     registry: Registry,
-    schemas: RwLock<Schemas>,
+    decoder: RwLock<Decoder>,
 }
 
 impl RegistryDecode {
     /// Asks nothing yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, schemas: RwLock::new(Schemas::new(Bounds::default())) }
+        Self { registry, decoder: RwLock::new(Decoder::new(Bounds::default())) }
     }
 
     fn learn(&self, id: SchemaId) -> Result<(), StreamError> {
         match self.registry.schema(id) {
             Ok(text) => {
-                let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = schemas.add(id, &text) {
+                let mut decoder = self.decoder.write().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = decoder.add_schema(id, &text) {
                     tracing::warn!(%id, error = %error, "a schema is no change event; its records count as errors");
-                    schemas.refuse(id, Reject::UnsupportedSchema(id));
+                    decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
                 }
             }
             // Asked again for the next record: by then it may be registered, and the record sent again.
@@ -55,12 +54,12 @@ impl RegistryDecode {
 impl Decode for RegistryDecode {
     fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
         let Ok((id, _)) = frame(value) else { return Ok(None) };
-        if !self.schemas.read().unwrap_or_else(PoisonError::into_inner).knows(id) {
+        if !self.decoder.read().unwrap_or_else(PoisonError::into_inner).knows(id) {
             self.learn(id)?;
         }
         let mut out = Vec::with_capacity(value.len() * 3);
-        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(match schemas.cdc_json(value, &mut out) {
+        let decoder = self.decoder.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(match decoder.cdc_json(value, &mut out) {
             Ok(()) => String::from_utf8(out).ok(),
             Err(_) => None,
         })

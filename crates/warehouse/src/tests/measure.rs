@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use weir_core::change::Op;
 use weir_core::order_key::{Lsn, SqlServerPosition};
 use weir_core::value::{Row, Value};
-use weir_envelope::decode::Schemas;
 use weir_envelope::encode::Snapshot;
-use weir_envelope::{Bounds, Encoder, Event, schema};
+use weir_envelope::{Bounds, Decoder, Encoder, Event, schema};
 use weir_project::Table;
 
 use super::{Fixture, project, rows};
@@ -20,7 +19,7 @@ use crate::mirror::decode::Decode;
 use crate::mirror::source::{Reader, Record, Source, SourceError};
 use crate::{Options, Placeholders};
 
-struct Known(Schemas);
+struct Known(Decoder);
 
 impl Decode for Known {
     fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
@@ -135,7 +134,7 @@ fn peak_mib() -> u64 {
 #[ignore = "a measurement"]
 fn measure_the_mirrors_over_780_000_events() {
     let project = project();
-    let mut schemas = Schemas::new(Bounds::default());
+    let mut decoder = Decoder::new(Bounds::default());
     let mut tables = Vec::new();
     for (at, (name, events, keys)) in [
         ("customer", 4_400, 4_372),
@@ -148,14 +147,14 @@ fn measure_the_mirrors_over_780_000_events() {
     {
         let table = project.tables.iter().find(|table| table.name.as_str() == name).unwrap().clone();
         let id = at as u32 + 1;
-        schemas.add(id, &schema::value_schema(&table)).unwrap();
+        decoder.add_schema(id, &schema::value_schema(&table)).unwrap();
         tables.push((table, id, events, keys));
     }
     let source = Generated { tables: Arc::new(tables) };
     let fixture = Fixture::with(Options {
         memory: Some(256 << 20),
         threads: Some(2),
-        decode: Some(Arc::new(Known(schemas))),
+        decode: Some(Arc::new(Known(decoder))),
         source: Some(Arc::new(source)),
         ..Options::default()
     });
