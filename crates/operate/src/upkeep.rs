@@ -93,17 +93,19 @@ pub async fn retained(landing: &Table) -> Result<Option<Retained>, LakeError> {
     }))
 }
 
-/// After a build: retention, compaction, and of a table that either has changed a vacuum.
-pub async fn tend(project: &Project, lake: &Lake) -> Result<(), Diagnosed> {
+/// After a build: retention, compaction, and of a table that either has changed a vacuum. Whether any was changed.
+pub async fn tend(project: &Project, lake: &Lake) -> Result<bool, Diagnosed> {
+    let mut changed = false;
     for table in &project.tables {
         let Some((mut landing, rules)) = staged(project, lake, table.name.as_str()).await? else { continue };
         let expired = landing.expire(micros_ago(project.landing.retention), rules.taken).await?;
         let compacted = compact_table(&mut landing, &rules).await?;
         if expired != Expired::default() || compacted != Compacted::default() {
             vacuum_table(&landing, project.lake.vacuum_after, false).await?;
+            changed = true;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Puts the small files of closed hours together, of one landing table or of all.
