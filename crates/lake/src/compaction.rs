@@ -84,10 +84,8 @@ impl Table {
         for file in self.files() {
             folders.entry(file.partition).or_default().push(file);
         }
-        folders.retain(|_, files| {
-            let small = files.iter().filter(|file| file.is_small(rules.size)).count();
-            small >= FEWEST && files.iter().all(|file| file.arrived() < rules.closed)
-        });
+        folders
+            .retain(|_, files| can_be_gathered(files, rules) && files.iter().all(|file| file.arrived() < rules.closed));
         if folders.is_empty() {
             return Ok(Vec::new());
         }
@@ -157,6 +155,18 @@ impl Table {
         let partition = files.first().map_or(Partition::None, |file| file.partition);
         self.write_file(NewFile { partition, batches, tags: tags(compaction) }).await
     }
+}
+
+/// Whether the fewest files that are worth it fit into one, the smallest of them: else nobody needs to ask the log, build
+/// after build, with which commits they came.
+fn can_be_gathered(files: &[&DataFile], rules: &Rules) -> bool {
+    let small = || files.iter().filter(|file| file.is_small(rules.size));
+    let fit = |mut each: Vec<u64>, most: u64| {
+        each.sort_unstable();
+        each.len() >= FEWEST && each.iter().take(FEWEST).sum::<u64>() <= most
+    };
+    fit(small().map(|file| file.size.unsigned_abs()).collect(), rules.size)
+        && fit(small().map(|file| file.rows).collect(), rules.rows)
 }
 
 /// Gathers small files in the order in which their rows came.

@@ -30,12 +30,15 @@ impl Table {
     /// Time is that of arrival: the events may be of any age.
     pub async fn expire(&mut self, cutoff: i64, taken: i64) -> Result<Expired, LakeError> {
         loop {
-            let mut remove: Vec<DataFile> = self.files().filter(|file| file.arrived() < cutoff).cloned().collect();
-            if remove.is_empty() {
-                return Ok(Expired::default());
+            // A gathered file says itself with which commit its rows came; of the others the log does.
+            let old = |file: &&DataFile| {
+                file.arrived() < cutoff && file.gathered_up_to().is_none_or(|version| version <= taken)
+            };
+            let mut remove: Vec<DataFile> = self.files().filter(old).cloned().collect();
+            if remove.iter().any(|file| file.gathered_up_to().is_none()) {
+                let came = self.came_with().await?;
+                remove.retain(|file| came.get(&file.path).is_some_and(|version| *version <= taken));
             }
-            let came = self.came_with().await?;
-            remove.retain(|file| came.get(&file.path).is_some_and(|version| *version <= taken));
             if remove.is_empty() {
                 return Ok(Expired::default());
             }
