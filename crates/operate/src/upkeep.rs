@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::Utc;
-use serde_json::Value;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::zone::Zone;
 use weir_lake::{Compacted, Expired, Lake, LakeError, Partition, Partitioning, Rules, Table};
@@ -70,27 +69,6 @@ pub struct Health {
     pub unnamed: (u64, u64),
     /// Files that a compaction would put together, and into how many; none outside of landing.
     pub compactable: Option<(u64, u64)>,
-}
-
-/// What retention has taken of a landing table so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retained {
-    /// Rows.
-    pub rows: u64,
-    /// They arrived before this time, microseconds since 1970 UTC.
-    pub before: i64,
-}
-
-/// What the table's commits say that retention has taken; none if nothing.
-pub async fn retained(landing: &Table) -> Result<Option<Retained>, LakeError> {
-    let infos = landing.commit_infos(-1, landing.version()).await?;
-    let number = |said: &Value, name: &str| said.get(name).and_then(Value::as_i64).unwrap_or_default();
-    let said = infos.iter().filter_map(|commit| commit.info.get(weir_lake::RETENTION));
-    Ok(said.fold(None, |sum: Option<Retained>, said| {
-        let (rows, before) = sum.map_or((0, i64::MIN), |sum| (sum.rows, sum.before));
-        let rows = rows + number(said, "rows").unsigned_abs();
-        Some(Retained { rows, before: before.max(number(said, "arrived_before")) })
-    }))
 }
 
 /// After a build: retention, compaction, and of a table that either has changed a vacuum. Whether any was changed.

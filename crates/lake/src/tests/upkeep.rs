@@ -160,7 +160,7 @@ async fn only_rows_that_are_old_and_taken_leave_the_table_and_the_commit_says_ho
     assert_eq!(table.expire(newest + 1, 1).await.unwrap(), Expired { files: 1, rows: 3 });
     assert_eq!((all_ids(&table).await, table.position("reader")), (vec![3], Some(2)));
     let infos = table.commit_infos(2, 3).await.unwrap();
-    assert_eq!(infos[0].info[crate::RETENTION]["rows"], 3);
+    assert_eq!(infos[0].info["weir.retention"]["rows"], 3);
     assert_eq!(versions(&added(&table, -1).await), [2]);
 }
 
