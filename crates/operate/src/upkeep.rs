@@ -130,11 +130,8 @@ pub async fn vacuum(
 
 async fn vacuum_table(table: &Table, after: Duration, dry_run: bool) -> Result<Vacuumed, LakeError> {
     let since = micros_ago(after) / 1000;
-    let unneeded = table.unneeded(since, i64::MAX, since).await?;
-    if !dry_run {
-        table.delete(&unneeded).await?;
-    }
-    let (files, bytes) = (unneeded.files.len() as u64, unneeded.bytes());
+    let unneeded = table.vacuum(since, i64::MAX, since, dry_run).await?;
+    let (files, bytes) = (unneeded.count(), unneeded.bytes());
     if files > 0 && !dry_run {
         tracing::info!(table = %table.full_name(), files, bytes, "files that no version names deleted");
     }

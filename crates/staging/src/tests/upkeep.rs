@@ -89,8 +89,7 @@ async fn tend(lake: &Lake, what: &Step) {
         }
         _ => {
             let now = i64::MAX;
-            let unneeded = landing.unneeded(now, i64::MAX, 0).await.unwrap();
-            landing.delete(&unneeded).await.unwrap();
+            landing.vacuum(now, i64::MAX, 0, false).await.unwrap();
         }
     }
 }
