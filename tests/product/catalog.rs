@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_testkit::harness::{S3Server, read_json, reader, s3};
@@ -75,7 +76,7 @@ fn glue_holds_what_deltalake_reads_although_requests_fail_and_follows_a_schema_t
 #[test]
 fn what_others_did_to_the_catalog_is_shown_and_mended_and_their_own_is_left_alone() {
     let Some(server) = s3(0) else { return };
-    let place = registered(&server);
+    let mut place = registered(&server);
     simulate(&place);
     place.build();
     let whole = seen(&server);
@@ -116,6 +117,17 @@ fn what_others_did_to_the_catalog_is_shown_and_mended_and_their_own_is_left_alon
             assert_eq!(table[part], whole[name][part], "{name}");
         }
     }
+
+    // Rows leave landing by a build's upkeep: the catalog knows that version, and keeps the folders until it is mended.
+    place.set("WEIR__LANDING__RETENTION", "1s");
+    std::thread::sleep(Duration::from_millis(1200));
+    place.run(&["build"]);
+    let told = place.weir(&["-o", "json", "catalog", "diff"]).run().expect_code(1).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let emptied = |row: &Value| row["what"].as_str().unwrap().starts_with("partition ") && row["lake"].is_null();
+    assert!(told.as_array().unwrap().iter().all(emptied), "{told}");
+    place.run(&["catalog", "sync"]);
+    assert!(place.rows(&["catalog", "diff"]).is_empty());
 }
 
 #[test]

@@ -50,12 +50,9 @@ pub async fn vacuum(
         let commits = table.commit_infos(-1, table.version()).await?;
         let of_newest = published.iter().flat_map(|build| &build.tables).find(|found| found.table.as_str() == name);
         let of_newest = of_newest.map_or(i64::MAX, |found| found.version);
-        let unneeded = table.unneeded(ago(keep), of_newest, ago(GRACE)).await?;
-        if !dry_run {
-            table.delete(&unneeded).await?;
-        }
-        let (oldest, files) = (Some(unneeded.oldest), unneeded.files.len() as u64);
-        report.push(Vacuumed { table: name, oldest, files, bytes: unneeded.bytes() });
+        let unneeded = table.vacuum(ago(keep), of_newest, ago(GRACE), dry_run).await?;
+        let (oldest, files, bytes) = (Some(unneeded.oldest), unneeded.count(), unneeded.bytes());
+        report.push(Vacuumed { table: name, oldest, files, bytes });
         report.extend(change_sets(lake, &table, &commits, dry_run).await?);
     }
     Ok(report)

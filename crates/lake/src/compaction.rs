@@ -84,10 +84,8 @@ impl Table {
         for file in self.files() {
             folders.entry(file.partition).or_default().push(file);
         }
-        folders.retain(|_, files| {
-            let small = files.iter().filter(|file| file.is_small(rules.size)).count();
-            small >= FEWEST && files.iter().all(|file| file.arrived() < rules.closed)
-        });
+        folders
+            .retain(|_, files| can_be_gathered(files, rules) && files.iter().all(|file| file.arrived() < rules.closed));
         if folders.is_empty() {
             return Ok(Vec::new());
         }
@@ -159,6 +157,18 @@ impl Table {
     }
 }
 
+/// Whether the fewest files that are worth it fit into one, the smallest of them: else nobody needs to ask the log, build
+/// after build, with which commits they came.
+fn can_be_gathered(files: &[&DataFile], rules: &Rules) -> bool {
+    let small = || files.iter().filter(|file| file.is_small(rules.size));
+    let fit = |mut each: Vec<u64>, most: u64| {
+        each.sort_unstable();
+        each.len() >= FEWEST && each.iter().take(FEWEST).sum::<u64>() <= most
+    };
+    fit(small().map(|file| file.size.unsigned_abs()).collect(), rules.size)
+        && fit(small().map(|file| file.rows).collect(), rules.rows)
+}
+
 /// Gathers small files in the order in which their rows came.
 struct Plan<'a> {
     rules: &'a Rules,
@@ -183,33 +193,41 @@ impl<'a> Plan<'a> {
     }
 
     /// A folder, cut where a file would get too large or its commit would stand for too many rows.
-    fn folder(&mut self, mut files: Vec<&DataFile>) {
-        files.retain(|file| file.is_small(self.rules.size) && self.with(file) <= self.rules.taken);
-        files.sort_by_key(|file| (self.with(file), &file.path));
-        let mut group: Vec<&DataFile> = Vec::new();
-        for file in files {
-            let up_to = self.with(file);
-            let size = group.iter().chain([&file]).map(|file| file.size.unsigned_abs()).sum::<u64>();
-            let moved: u64 = group.iter().filter(|held| self.with(held) != up_to).map(|held| held.rows).sum();
-            let stands_for = self.stands_for.get(&up_to).copied().unwrap_or_default();
-            if size > self.rules.size || stands_for + moved > self.rules.rows {
-                self.end(&mut group);
+    fn folder(&mut self, files: Vec<&DataFile>) {
+        let small = files.into_iter().filter(|file| file.is_small(self.rules.size));
+        let mut files: Vec<(i64, &DataFile)> = small.map(|file| (self.with(file), file)).collect();
+        files.retain(|(up_to, _)| *up_to <= self.rules.taken);
+        files.sort_by_key(|&(up_to, file)| (up_to, &file.path));
+        let mut group: Vec<(i64, &DataFile)> = Vec::new();
+        // Of the group: its bytes, its rows, and those of them that came with commits before this one.
+        let (mut size, mut rows, mut moved) = (0, 0, 0);
+        for (up_to, file) in files {
+            let bytes = file.size.unsigned_abs();
+            if group.last().is_some_and(|(before, _)| *before != up_to) {
+                moved = rows;
             }
-            group.push(file);
+            let stands_for = self.stands_for.get(&up_to).copied().unwrap_or_default();
+            if size + bytes > self.rules.size || stands_for + moved > self.rules.rows {
+                self.end(&mut group);
+                (size, rows, moved) = (0, 0, 0);
+            }
+            size += bytes;
+            rows += file.rows;
+            group.push((up_to, file));
         }
         self.end(&mut group);
     }
 
-    fn end(&mut self, group: &mut Vec<&DataFile>) {
+    fn end(&mut self, group: &mut Vec<(i64, &DataFile)>) {
         let group = std::mem::take(group);
-        let Some(up_to) = group.last().map(|file| self.with(file)).filter(|_| group.len() >= FEWEST) else { return };
-        for file in &group {
-            if let Some(rows) = self.stands_for.get_mut(&self.with(file)) {
+        let Some(&(up_to, _)) = group.last().filter(|_| group.len() >= FEWEST) else { return };
+        for (came, file) in &group {
+            if let Some(rows) = self.stands_for.get_mut(came) {
                 *rows -= file.rows;
             }
             *self.stands_for.entry(up_to).or_default() += file.rows;
         }
-        self.planned.push(Compaction { files: group.into_iter().cloned().collect(), up_to });
+        self.planned.push(Compaction { files: group.into_iter().map(|(_, file)| file.clone()).collect(), up_to });
     }
 }
 

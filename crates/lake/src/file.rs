@@ -125,6 +125,11 @@ impl DataFile {
         self.tags.get(name).map(String::as_str)
     }
 
+    /// Of a file that was put together: the newest commit with which its rows came.
+    pub(crate) fn gathered_up_to(&self) -> Option<i64> {
+        self.tag(crate::GATHERED_UP_TO)?.parse().ok()
+    }
+
     /// Whether a row with an order key in `[min, max]` (hexadecimal) may be inside.
     /// True where the file's writer said nothing.
     pub fn may_hold_order_keys(&self, min: &str, max: &str) -> bool {

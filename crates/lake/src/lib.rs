@@ -61,7 +61,7 @@ pub use lake::{Lake, Options, Root};
 pub use log::CommitInfo;
 pub use object_store::ObjectStore;
 pub use read::Batches;
-pub use retention::{Expired, INFO as RETENTION};
+pub use retention::{Expired, Retained};
 pub use rows::row_batch;
 pub use s3::S3;
 pub use schema::{align_batch, arrow_type, timestamp, union};

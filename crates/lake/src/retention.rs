@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use weir_core::failpoint;
 
 use crate::commit::Commit;
@@ -12,7 +12,7 @@ use crate::file::DataFile;
 use crate::table::Table;
 
 /// The key under which a commit's info says what retention took.
-pub const INFO: &str = "weir.retention";
+const INFO: &str = "weir.retention";
 
 /// What left a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,19 +23,43 @@ pub struct Expired {
     pub rows: u64,
 }
 
+/// What retention has taken of a table so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retained {
+    /// Rows.
+    pub rows: u64,
+    /// They arrived before this time, microseconds since 1970 UTC.
+    pub before: i64,
+}
+
 impl Table {
+    /// What the table's commits say that retention has taken; none if nothing.
+    pub async fn retained(&self) -> Result<Option<Retained>, LakeError> {
+        let infos = self.commit_infos(-1, self.version()).await?;
+        let number = |said: &Value, name: &str| said.get(name).and_then(Value::as_i64).unwrap_or_default();
+        let said = infos.iter().filter_map(|commit| commit.info.get(INFO));
+        Ok(said.fold(None, |sum: Option<Retained>, said| {
+            let (rows, before) = sum.map_or((0, i64::MIN), |sum| (sum.rows, sum.before));
+            let rows = rows + number(said, "rows").unsigned_abs();
+            Some(Retained { rows, before: before.max(number(said, "arrived_before")) })
+        }))
+    }
+
     /// Removes files whose newest row arrived before `cutoff` (microseconds since 1970 UTC), of rows that came with
     /// commits up to `taken`, in one commit; a table without such files is not touched.
     ///
     /// Time is that of arrival: the events may be of any age.
     pub async fn expire(&mut self, cutoff: i64, taken: i64) -> Result<Expired, LakeError> {
         loop {
-            let mut remove: Vec<DataFile> = self.files().filter(|file| file.arrived() < cutoff).cloned().collect();
-            if remove.is_empty() {
-                return Ok(Expired::default());
+            // A gathered file says itself with which commit its rows came; of the others the log does.
+            let old = |file: &&DataFile| {
+                file.arrived() < cutoff && file.gathered_up_to().is_none_or(|version| version <= taken)
+            };
+            let mut remove: Vec<DataFile> = self.files().filter(old).cloned().collect();
+            if remove.iter().any(|file| file.gathered_up_to().is_none()) {
+                let came = self.came_with().await?;
+                remove.retain(|file| came.get(&file.path).is_some_and(|version| *version <= taken));
             }
-            let came = self.came_with().await?;
-            remove.retain(|file| came.get(&file.path).is_some_and(|version| *version <= taken));
             if remove.is_empty() {
                 return Ok(Expired::default());
             }

@@ -130,7 +130,7 @@ impl Sought {
 impl DataFile {
     /// When its newest row arrived, microseconds since 1970 UTC; where its writer did not say, when it was written.
     pub fn arrived(&self) -> i64 {
-        let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let stats = self.parsed_stats();
         let newest = stats.as_ref().and_then(|stats| stats.get("maxValues")?.get("_ingested_at")?.as_str());
         let newest = newest.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
         newest.map_or(self.modified.saturating_mul(1000), |at| at.timestamp_micros())
@@ -138,7 +138,7 @@ impl DataFile {
 
     /// Whether one of these values may be in a column: by the statistics that every reader skips files by.
     pub fn may_hold(&self, column: &str, sought: &Sought) -> bool {
-        let stats = self.stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let stats = self.parsed_stats();
         let end = |which: &str| stats.as_ref()?.get(which)?.get(column);
         let (Some(low), Some(high)) = (end("minValues"), end("maxValues")) else { return true };
         match sought {
@@ -154,6 +154,11 @@ impl DataFile {
                 values.get(at).is_some_and(|value| value.as_str() <= high)
             }
         }
+    }
+
+    /// None where its writer gave none.
+    fn parsed_stats(&self) -> Option<Value> {
+        serde_json::from_str(self.stats.as_deref()?).ok()
     }
 }
 

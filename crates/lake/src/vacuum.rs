@@ -42,7 +42,7 @@ impl Stored {
     }
 }
 
-/// Files that a vacuum would delete.
+/// Files that a vacuum deletes, or would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unneeded {
     /// The oldest version that can be read afterwards.
@@ -52,6 +52,11 @@ pub struct Unneeded {
 }
 
 impl Unneeded {
+    /// How many.
+    pub fn count(&self) -> u64 {
+        self.files.len() as u64
+    }
+
     /// Their bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|(_, bytes)| bytes).sum()
@@ -59,9 +64,24 @@ impl Unneeded {
 }
 
 impl Table {
+    /// Deletes what [`unneeded`](Self::unneeded) finds; with `dry_run` it only says what.
+    pub async fn vacuum(
+        &self,
+        since: i64,
+        at_least: i64,
+        orphans_before: i64,
+        dry_run: bool,
+    ) -> Result<Unneeded, LakeError> {
+        let unneeded = self.unneeded(since, at_least, orphans_before).await?;
+        if !dry_run {
+            self.delete(&unneeded).await?;
+        }
+        Ok(unneeded)
+    }
+
     /// Files that no version needs that was the newest at `since` or later (milliseconds since 1970 UTC), nor version
     /// `at_least` or a later one; and orphans older than `since` and than `orphans_before`.
-    pub async fn unneeded(&self, since: i64, at_least: i64, orphans_before: i64) -> Result<Unneeded, LakeError> {
+    pub(crate) async fn unneeded(&self, since: i64, at_least: i64, orphans_before: i64) -> Result<Unneeded, LakeError> {
         let stored = self.stored().await?;
         // What was committed after the look at the folder is seen here, and so it is named.
         let mut now = self.clone();
@@ -104,7 +124,7 @@ impl Table {
     }
 
     /// Deletes these files; one that is gone already is none.
-    pub async fn delete(&self, unneeded: &Unneeded) -> Result<(), LakeError> {
+    pub(crate) async fn delete(&self, unneeded: &Unneeded) -> Result<(), LakeError> {
         for (path, _) in &unneeded.files {
             match self.store().delete(&self.location(path)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

@@ -1,7 +1,8 @@
-//! A build as every command runs it: staging, curated, the load into the warehouse; then the catalog hears of what has
-//! changed, and whoever follows the lineage.
+//! A build as `weir build` and `weir up` run it: staging, curated, the load into the warehouse, of which whoever follows
+//! the lineage hears; then the upkeep of landing's files, and last of all the catalog hears of what has changed.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use weir_core::diagnosis::Diagnosed;
 use weir_core::name::TableName;
@@ -10,11 +11,15 @@ use weir_project::{ModelKind, Selection};
 use weir_staging::{Staged, Stager};
 use weir_warehouse::Warehouse;
 use weir_warehouse::load::Loaded;
+use weir_warehouse::mirror::Advanced;
 
 use crate::catalog::Glue;
 use crate::openlineage::{Job, Run, Teller};
 use crate::site::Site;
-use crate::{run, warehouse};
+use crate::{run, upkeep, warehouse};
+
+/// Time between two looks at what files need.
+const TEND_EVERY: Duration = Duration::from_secs(600);
 
 /// Where a build stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +40,8 @@ pub struct Wanted<'a> {
     pub upto: Upto,
     /// The warehouse, where it is open already.
     pub warehouse: Option<Arc<Warehouse>>,
-    /// One of many, every few seconds: nobody is told of it if it finds nothing new, and it waits for nobody to be told.
+    /// One of many, every few seconds: nobody is told of it if it finds nothing new, it waits for nobody to be told, and
+    /// the streaming views are refreshed beside it, not behind it.
     pub often: bool,
 }
 
@@ -50,6 +56,8 @@ pub struct Built {
     pub loaded: Vec<Loaded>,
     /// The warehouse, where the build reached it.
     pub warehouse: Option<Arc<Warehouse>>,
+    /// What the streaming views took in behind the load.
+    pub refreshed: Option<Advanced>,
 }
 
 /// Builds a site, again and again.
@@ -60,13 +68,15 @@ pub struct Builder<'s> {
     catalog: Option<Glue>,
     /// Whether the catalog may lack what earlier builds did.
     behind: bool,
+    /// When files were looked at.
+    tended: Option<Instant>,
 }
 
 impl<'s> Builder<'s> {
     /// Reads what builds of the site have in common.
     pub async fn new(site: &'s Site) -> Result<Self, Diagnosed> {
         let (teller, catalog) = (Teller::new(site).await?, Glue::of(&site.project)?);
-        Ok(Self { site, stager: Stager::default(), teller, catalog, behind: true })
+        Ok(Self { site, stager: Stager::default(), teller, catalog, behind: true, tended: None })
     }
 
     /// One build. One of many goes on where the catalog does not take part: the next one tells it more.
@@ -78,8 +88,16 @@ impl<'s> Builder<'s> {
             told.end(&result);
             teller.flush(!often).await;
         }
-        let built = result?;
+        let mut built = result?;
         self.behind |= built.staged.iter().any(|(_, staged)| staged.commits > 0) || built.curated.published.is_some();
+        if let Some(double) = built.warehouse.as_ref().filter(|_| !often) {
+            built.refreshed = Some(run::refresh(self.site, double).await?);
+        }
+        if self.tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
+            self.behind |= upkeep::tend(&self.site.project, &self.site.lake).await?;
+            self.tended = Some(Instant::now());
+        }
+        // Last: what is not told because the catalog is away has been done.
         if let Some(catalog) = self.catalog.as_ref().filter(|_| self.behind) {
             match catalog.follow(&self.site.project, &self.site.lake).await {
                 Ok(_) => self.behind = false,

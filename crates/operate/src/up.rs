@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +19,7 @@ use crate::running::{Announced, Running};
 use crate::services::Services;
 use crate::site::Site;
 use crate::status::serve::Server;
-use crate::{run, upkeep, warehouse};
-
-/// Time between two looks at what files need.
-const TEND_EVERY: Duration = Duration::from_secs(600);
+use crate::{run, warehouse};
 
 /// How `up` works.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +91,6 @@ async fn builds(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let selection = Selection::new(&site.project, &[])?;
     let mut builder = Builder::new(site).await?;
-    let mut tended: Option<Instant> = None;
     let ended = loop {
         tokio::select! {
             () = stop.cancelled() => break Ok(()),
@@ -105,12 +101,6 @@ async fn builds(
         match builder.build(wanted).await {
             Ok(built) => tracing::info!(build = built.curated.published, "built"),
             Err(error) => break Err(error),
-        }
-        if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
-            if let Err(error) = upkeep::tend(&site.project, &site.lake).await {
-                break Err(error);
-            }
-            tended = Some(Instant::now());
         }
     };
     stop.cancel();

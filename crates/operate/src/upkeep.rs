@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::Utc;
-use serde_json::Value;
 use weir_core::diagnosis::Diagnosed;
 use weir_core::zone::Zone;
 use weir_lake::{Compacted, Expired, Lake, LakeError, Partition, Partitioning, Rules, Table};
@@ -72,38 +71,19 @@ pub struct Health {
     pub compactable: Option<(u64, u64)>,
 }
 
-/// What retention has taken of a landing table so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retained {
-    /// Rows.
-    pub rows: u64,
-    /// They arrived before this time, microseconds since 1970 UTC.
-    pub before: i64,
-}
-
-/// What the table's commits say that retention has taken; none if nothing.
-pub async fn retained(landing: &Table) -> Result<Option<Retained>, LakeError> {
-    let infos = landing.commit_infos(-1, landing.version()).await?;
-    let number = |said: &Value, name: &str| said.get(name).and_then(Value::as_i64).unwrap_or_default();
-    let said = infos.iter().filter_map(|commit| commit.info.get(weir_lake::RETENTION));
-    Ok(said.fold(None, |sum: Option<Retained>, said| {
-        let (rows, before) = sum.map_or((0, i64::MIN), |sum| (sum.rows, sum.before));
-        let rows = rows + number(said, "rows").unsigned_abs();
-        Some(Retained { rows, before: before.max(number(said, "arrived_before")) })
-    }))
-}
-
-/// After a build: retention, compaction, and of a table that either has changed a vacuum.
-pub async fn tend(project: &Project, lake: &Lake) -> Result<(), Diagnosed> {
+/// After a build: retention, compaction, and of a table that either has changed a vacuum. Whether any was changed.
+pub async fn tend(project: &Project, lake: &Lake) -> Result<bool, Diagnosed> {
+    let mut changed = false;
     for table in &project.tables {
         let Some((mut landing, rules)) = staged(project, lake, table.name.as_str()).await? else { continue };
         let expired = landing.expire(micros_ago(project.landing.retention), rules.taken).await?;
         let compacted = compact_table(&mut landing, &rules).await?;
         if expired != Expired::default() || compacted != Compacted::default() {
             vacuum_table(&landing, project.lake.vacuum_after, false).await?;
+            changed = true;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Puts the small files of closed hours together, of one landing table or of all.
@@ -150,11 +130,8 @@ pub async fn vacuum(
 
 async fn vacuum_table(table: &Table, after: Duration, dry_run: bool) -> Result<Vacuumed, LakeError> {
     let since = micros_ago(after) / 1000;
-    let unneeded = table.unneeded(since, i64::MAX, since).await?;
-    if !dry_run {
-        table.delete(&unneeded).await?;
-    }
-    let (files, bytes) = (unneeded.files.len() as u64, unneeded.bytes());
+    let unneeded = table.vacuum(since, i64::MAX, since, dry_run).await?;
+    let (files, bytes) = (unneeded.count(), unneeded.bytes());
     if files > 0 && !dry_run {
         tracing::info!(table = %table.full_name(), files, bytes, "files that no version names deleted");
     }

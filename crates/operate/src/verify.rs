@@ -24,7 +24,6 @@ use crate::plan::unstaged;
 use crate::reconcile::tally::{Fingerprint, fingerprint};
 use crate::reconcile::values::row;
 use crate::reconcile::zones::{scan, unreadable};
-use crate::upkeep;
 
 /// Keys that are named of a table's differing rows.
 const KEYS: usize = 5;
@@ -105,7 +104,7 @@ async fn refuse_behind(project: &Project, lake: &Lake) -> Result<(), Diagnosed> 
 /// Rows that arrived before this time may have left landing by its retention.
 async fn reach(lake: &Lake, name: &str) -> Result<i64, Diagnosed> {
     let Some(landing) = lake.table(Zone::Landing, name).await? else { return Ok(i64::MIN) };
-    Ok(upkeep::retained(&landing).await?.map_or(i64::MIN, |retained| retained.before))
+    Ok(landing.retained().await?.map_or(i64::MIN, |retained| retained.before))
 }
 
 /// A table that is compared.

@@ -11,9 +11,7 @@ use weir_core::accounts::StagingCounts;
 use weir_core::failpoint;
 use weir_core::name::TableName;
 use weir_core::zone::Zone;
-use weir_lake::{
-    Commit, DataFile, Lake, LakeError, Partitioning, RETENTION, Table, hour_files, hours, identities, side,
-};
+use weir_lake::{Commit, DataFile, Lake, LakeError, Partitioning, Table, hour_files, hours, identities, side};
 use weir_project::{Project, Rule, Staging};
 
 use crate::counts::{RuleCount, add_up, rule_counts};
@@ -188,8 +186,8 @@ impl Step<'_> {
 
     /// A staging table that begins anew gets what landing still holds.
     async fn warn_of_retention(&self, landing: &Table) -> Result<(), StagingError> {
-        let infos = landing.commit_infos(-1, landing.version()).await.map_err(self.failed())?;
-        let rows = infos.iter().filter_map(|commit| commit.info.get(RETENTION)?.get("rows")?.as_u64()).sum::<u64>();
+        let retained = landing.retained().await.map_err(self.failed())?;
+        let rows = retained.map_or(0, |retained| retained.rows);
         if rows > 0 {
             tracing::warn!(rows, "staging begins with what landing holds: its retention has taken rows before");
         }

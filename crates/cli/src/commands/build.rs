@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use serde_json::json;
+use weir_operate::Site;
 use weir_operate::building::{self, Builder, Wanted};
-use weir_operate::{Site, run, upkeep};
 use weir_project::Selection;
 
 use crate::args::{Build, Global, Upto};
@@ -72,11 +72,9 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
             listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
         }
     }
-    if let Some(double) = built.warehouse {
-        let advanced = run::refresh(site, &double).await?;
+    if let Some(advanced) = built.refreshed {
         let none = std::iter::repeat_n(json!(null), 5);
         listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records)].into_iter().chain(none));
     }
-    upkeep::tend(&site.project, &site.lake).await?;
     Ok(listing)
 }

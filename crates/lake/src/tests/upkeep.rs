@@ -160,8 +160,27 @@ async fn only_rows_that_are_old_and_taken_leave_the_table_and_the_commit_says_ho
     assert_eq!(table.expire(newest + 1, 1).await.unwrap(), Expired { files: 1, rows: 3 });
     assert_eq!((all_ids(&table).await, table.position("reader")), (vec![3], Some(2)));
     let infos = table.commit_infos(2, 3).await.unwrap();
-    assert_eq!(infos[0].info[crate::RETENTION]["rows"], 3);
+    assert_eq!(infos[0].info["weir.retention"]["rows"], 3);
     assert_eq!(versions(&added(&table, -1).await), [2]);
+}
+
+#[tokio::test]
+async fn the_log_is_asked_only_for_what_files_do_not_say_themselves_and_only_where_something_may_come_of_it() {
+    let folder = TempDir::new().unwrap();
+    let mut table = table(&lake(&folder).await).await;
+    append_each(&mut table, 1..=4).await;
+    let size = table.files().next().unwrap().size.unsigned_abs();
+    let compactions = plan(&table, &taken(4)).await;
+    let first = folder.path().join("landing/customer/_delta_log/00000000000000000001.json");
+    std::fs::remove_file(first).unwrap();
+    assert_eq!(plan(&table, &Rules { size: 4 * size - 1, ..taken(4) }).await, vec![]);
+    assert_eq!(plan(&table, &Rules { rows: 3, ..taken(4) }).await, vec![]);
+    assert!(table.compactions(&taken(4)).await.is_err(), "with which commit each came stands in the log alone");
+    assert!(table.expire(i64::MAX, 4).await.is_err());
+
+    assert_eq!(table.compact(&compactions).await.unwrap().files, 4);
+    assert_eq!(table.expire(i64::MAX, 3).await.unwrap(), Expired::default(), "not all of it is taken");
+    assert_eq!(table.expire(i64::MAX, 4).await.unwrap(), Expired { files: 1, rows: 4 });
 }
 
 #[tokio::test]

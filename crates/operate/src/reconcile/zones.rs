@@ -11,7 +11,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::order_key::OrderKey;
 use weir_core::value::{Row, Value};
 use weir_core::zone::Zone;
-use weir_lake::{DataFile, Lake};
+use weir_lake::{DataFile, Lake, Retained};
 use weir_landing::handled::Mark;
 use weir_landing::letters::Letters;
 use weir_project::Table;
@@ -22,7 +22,6 @@ use super::report::{AccountLine, ZoneLine};
 use super::tally::{Fingerprint, Tally, fingerprint};
 use super::values::{image_row, row};
 use crate::error::OperateError;
-use crate::upkeep::{Retained, retained};
 
 /// Every distinct change of the stream lies in landing once, with its row.
 pub async fn landing(lake: &Lake, table: &Table, expected: &ExpectedTable) -> Result<ZoneLine, Diagnosed> {
@@ -58,7 +57,7 @@ pub async fn landing(lake: &Lake, table: &Table, expected: &ExpectedTable) -> Re
 /// What left landing by its retention counts as found where the stage behind has it: no more rows than retention says.
 async fn excuse_retained(lake: &Lake, table: &Table, tally: &mut Tally) -> Result<(), Diagnosed> {
     let Some(landing) = lake.table(Zone::Landing, table.name.as_str()).await? else { return Ok(()) };
-    let Some(Retained { rows: mut left, .. }) = retained(&landing).await? else { return Ok(()) };
+    let Some(Retained { rows: mut left, .. }) = landing.retained().await? else { return Ok(()) };
     let mut excuse = |name: Fingerprint| left -= u64::from(left > 0 && tally.find_missing(name));
     for zone in [Zone::Staging, Zone::Quarantine] {
         each_change(lake, zone, table, |found| excuse(found.name)).await?;

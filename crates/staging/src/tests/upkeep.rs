@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use weir_core::accounts::StagingCounts;
-use weir_lake::{RETENTION, Rules};
+use weir_lake::Rules;
 
 use super::*;
 use crate::run::reader;
@@ -89,8 +89,7 @@ async fn tend(lake: &Lake, what: &Step) {
         }
         _ => {
             let now = i64::MAX;
-            let unneeded = landing.unneeded(now, i64::MAX, 0).await.unwrap();
-            landing.delete(&unneeded).await.unwrap();
+            landing.vacuum(now, i64::MAX, 0, false).await.unwrap();
         }
     }
 }
@@ -127,8 +126,7 @@ async fn run_all(steps: Vec<Step>) {
     assert_eq!((counts.read, counts.staged), (model.rows, wanted.len() as u64), "every landed row was read once");
 
     let Some(landing) = landing(&lake).await else { return };
-    let infos = landing.commit_infos(-1, landing.version()).await.unwrap();
-    let expired = infos.iter().filter_map(|commit| commit.info.get(RETENTION)?.get("rows")?.as_u64()).sum::<u64>();
+    let expired = landing.retained().await.unwrap().map_or(0, |retained| retained.rows);
     assert_eq!(landing.rows() + expired, model.rows, "what is not there any more was counted");
 
     // Whoever begins anew gets every row that landing holds, once, in steps that are no larger than allowed.
