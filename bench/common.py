@@ -1,5 +1,6 @@
-"""What the cases share: building Weir's part, fetching the peers, printing a table, keeping results."""
+"""What the cases share: arguments, building Weir's part, fetching the peers, printing a table, keeping results."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -17,6 +18,21 @@ root = here.parent
 
 def cache():
     return pathlib.Path(os.environ.get("WEIR_CACHE") or pathlib.Path.home() / ".cache/weir")
+
+
+def asked(arguments, case, about, rows, names, others, no_peers, rounds="rounds of each contestant"):
+    """A case's arguments, and which contestants they choose of `names`; `others` are the peers among those."""
+    parser = argparse.ArgumentParser(prog=f"bench/run {case}", description=about)
+    parser.add_argument("--rows", type=int, default=rows, help="events")
+    parser.add_argument("--rounds", type=int, default=3, help=rounds)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-peers", action="store_true", help=no_peers)
+    parser.add_argument("--only", help="these contestants, by name, with commas")
+    args = parser.parse_args(arguments)
+    chosen = [name for name in names if name not in others or not args.no_peers]
+    if args.only:
+        chosen = [name for name in chosen if name in args.only.split(",")]
+    return args, chosen
 
 
 def build(bench, binary=None):
@@ -61,6 +77,17 @@ def rotated(contestants, rounds, once=()):
         for name in contestants[at:] + contestants[:at]:
             if number == 0 or name not in once:
                 yield number, name
+
+
+def all_runs(contestants, rounds, contest, once=()):
+    """Every run of each contestant, by name; `contest` makes one."""
+    runs = {name: [] for name in contestants}
+    for number, name in rotated(contestants, rounds, once):
+        print(f"bench: {number} {name} ..", file=sys.stderr, flush=True)
+        run = contest(name)
+        print(f"bench: {json.dumps(run)}", file=sys.stderr, flush=True)
+        runs[name].append(run)
+    return runs
 
 
 def measured(command, environment):
@@ -122,6 +149,14 @@ def show_summaries(contestants, names, rows):
             f"{one['bytes_written'] / 1e6:,.0f}",
         ])
     show_table(lines)
+
+
+def report(case, args, names, runs):
+    """Prints and keeps what the runs came to; the exit code."""
+    result = {name: summary(of, args.rows, "events/s") for name, of in runs.items()}
+    show_summaries(result, names, args.rows)
+    write(case, {"seed": args.seed, "rows": args.rows, "contestants": result})
+    return 0 if all(one["ok"] for one in result.values()) else 1
 
 
 def show_table(lines, left=(0,)):

@@ -1,34 +1,22 @@
 """The case `landing`: a topic of change events in a real Kafka becomes a Delta table in hour folders."""
 
-import argparse
 import json
-import pathlib
 import shutil
 import subprocess
 import sys
 
-from common import build, cache, here, measured, peers, root, rotated, show_summaries, summary, whole_process, write
+from common import all_runs, asked, build, cache, here, measured, peers, report, root, whole_process
 
 NAMES = {
     "weir": "Weir", "broken": "Weir, 1 in 1,000 broken", "spark": "Spark Structured Streaming", "python": "Python loop",
     "consume": "limit: consume only", "decode": "limit: decode only, 1 core", "encode": "limit: write files only",
 }
 PEERS = ["spark", "python"]
-LIMITS = ["consume", "decode", "encode"]
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(prog="bench/run landing", description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000_000, help="events")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each contestant; peers run in the first alone")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-peers", action="store_true", help="Weir and the run's own limits alone")
-    parser.add_argument("--only", help="these contestants, by name, with commas")
-    args = parser.parse_args(arguments)
-
-    contestants = ["weir", "broken"] + ([] if args.no_peers else PEERS) + LIMITS
-    if args.only:
-        contestants = [name for name in contestants if name in args.only.split(",")]
+    rounds, no_peers = "rounds of each contestant; peers run in the first alone", "Weir and the run's own limits alone"
+    args, contestants = asked(arguments, "landing", __doc__, 2_000_000, NAMES, PEERS, no_peers, rounds)
     bench, weir = build("landing", "weir")
     python = peers()
     work = cache() / "bench/landing"
@@ -43,22 +31,18 @@ def main(arguments):
                 command = [bench, "prepare", work / name, "--rows", args.rows, "--seed", args.seed, *more]
                 command += ["--brokers", parts.brokers, "--registry", parts.registry]
                 subprocess.run([str(word) for word in command], check=True)
-        runs = {name: [] for name in contestants}
-        for number, name in rotated(contestants, args.rounds, once=PEERS):
-            print(f"bench: {number} {name} ..", file=sys.stderr, flush=True)
+
+        def fresh(name):
             at = work / "contest"
             shutil.rmtree(at, ignore_errors=True)
             at.mkdir()
-            run = contest(name, bench, weir, python, work / "broken" if name == "broken" else folder, at)
-            print(f"bench: {json.dumps(run)}", file=sys.stderr, flush=True)
-            runs[name].append(run)
+            return contest(name, bench, weir, python, work / "broken" if name == "broken" else folder, at)
+
+        runs = all_runs(contestants, args.rounds, fresh, once=PEERS)
     finally:
         parts.stop()
         shutil.rmtree(work, ignore_errors=True)
-    result = {name: summary(runs[name], args.rows, "events/s") for name in contestants}
-    show_summaries(result, NAMES, args.rows)
-    write("landing", {"seed": args.seed, "rows": args.rows, "contestants": result})
-    return 0 if all(one["ok"] for one in result.values()) else 1
+    return report("landing", args, NAMES, runs)
 
 
 class Parts:

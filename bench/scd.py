@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 
-from common import build, cache, here, peers, show_table, write
+from common import build, cache, here, measured, peers, rotated, show_table, write
 
 PEERS = {"duckdb": "DuckDB, own file", "delta-rs": "delta-rs MERGE", "spark": "Spark, Delta MERGE"}
 
@@ -43,12 +42,8 @@ def main(arguments):
     results = []
     for rows, clustered in settings:
         folder = prepare(binary, work, args, rows, clustered)
-        for number in range(args.rounds):
-            order = contestants[number % len(contestants):] + contestants[:number % len(contestants)]
-            for name in order:
-                if name == "spark" and number > 0:
-                    continue
-                kept.once(f"{rows} {clustered} {number} {name}", lambda: contest(name, binary, python, folder, work))
+        for number, name in rotated(contestants, args.rounds, once=["spark"]):
+            kept.once(f"{rows} {clustered} {number} {name}", lambda: contest(name, binary, python, folder, work))
         results.append(summary(rows, clustered, folder, contestants, args, kept))
         show(results[-1])
         shutil.rmtree(folder)
@@ -91,17 +86,13 @@ def contest(name, binary, python, folder, work):
     at = work / "contest"
     shutil.rmtree(at, ignore_errors=True)
     at.mkdir(parents=True)
-    environment = {**os.environ, "WEIR_BENCH_IVY": str(work / "ivy")}
     if name == "weir":
         command = [binary, "run", folder, at]
     else:
         command = [python, here / "peers" / f"scd_{name.replace('-', '_')}.py", folder, at]
-    done = subprocess.run([str(word) for word in command], env=environment, stdout=subprocess.PIPE, text=True)
+    run = measured(command, {"WEIR_BENCH_IVY": str(work / "ivy")})
     shutil.rmtree(at, ignore_errors=True)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        return {"ok": False, "failed": f"exit {done.returncode}"}
-    return json.loads(lines[-1])
+    return run
 
 
 def summary(rows, clustered, folder, contestants, args, kept):

@@ -7,34 +7,19 @@ import pathlib
 import sys
 
 from process import peak_mb, reset_peak, timed
-from pyspark.sql import SparkSession
 from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.functions import col, expr, timestamp_millis
+from spark_session import session
 
 folder, table = sys.argv[1:3]
 given = json.loads(pathlib.Path(folder, "input.json").read_text())
 schema = pathlib.Path(folder, "value.avsc").read_text()
 work = os.environ["WEIR_BENCH_WORK"]
-packages = [
-    "io.delta:delta-spark_2.13:4.0.1", "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0",
-    "org.apache.spark:spark-avro_2.13:4.0.0",
-]
-spark = (
-    SparkSession.builder.master("local[2]")
-    .config("spark.jars.packages", ",".join(packages))
-    .config("spark.jars.ivy", os.environ["WEIR_BENCH_IVY"])
-    .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-    .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-    .config("spark.driver.memory", "4g")
-    .config("spark.driver.host", "127.0.0.1")
-    .config("spark.driver.bindAddress", "127.0.0.1")
-    .config("spark.sql.session.timeZone", "UTC")
-    .config("spark.ui.enabled", "false")
-    .config("spark.local.dir", work)
-    .getOrCreate()
+spark, pids = session(
+    work,
+    {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"},
+    ["org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.0", "org.apache.spark:spark-avro_2.13:4.0.0"],
 )
-spark.sparkContext.setLogLevel("ERROR")
-jvm = spark.sparkContext._gateway.jvm.java.lang.ProcessHandle.current().pid()
 
 records = (
     spark.readStream.format("kafka")
@@ -64,7 +49,6 @@ def run():
     query.awaitTermination()
 
 
-pids = [os.getpid(), jvm]
 reset_peak(pids)
 used = timed(run, pids)
 print(json.dumps({**used, "peak_rss_mb": peak_mb(pids), "ok": True}))

@@ -1,31 +1,17 @@
 """Spark with Delta MERGE on 2 cores: one merge closes and appends. Late changes are dropped; it is told which changes open a version."""
 
-import os
 import pathlib
 import sys
 
 from delta_files import delta_relation
-from pyspark.sql import SparkSession
 from scd_common import COLUMNS, OPEN, TYPE_1, run
+from spark_session import session
 
 folder, work = sys.argv[1:3]
-ivy = os.environ["WEIR_BENCH_IVY"]
-spark = (
-    SparkSession.builder.master("local[2]")
-    .config("spark.jars.packages", "io.delta:delta-spark_2.13:4.0.1")
-    .config("spark.jars.ivy", ivy)
-    .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-    .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-    .config("spark.databricks.delta.properties.defaults.enableDeletionVectors", "false")
-    .config("spark.driver.memory", "4g")
-    .config("spark.sql.shuffle.partitions", "4")
-    .config("spark.sql.session.timeZone", "UTC")
-    .config("spark.ui.enabled", "false")
-    .config("spark.local.dir", work)
-    .getOrCreate()
-)
-spark.sparkContext.setLogLevel("ERROR")
-jvm = spark.sparkContext._gateway.jvm.java.lang.ProcessHandle.current().pid()
+settings = {
+    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false", "spark.sql.shuffle.partitions": "4",
+}
+spark, pids = session(work, settings)
 table = str(pathlib.Path(work, "dim"))
 names = ", ".join(COLUMNS)
 
@@ -52,5 +38,5 @@ def batch(file):
             values ({values}, s.changed_at, timestamp '{OPEN}', true)""")
 
 
-run(folder, load, batch, lambda: delta_relation(table), pids=[os.getpid(), jvm])
+run(folder, load, batch, lambda: delta_relation(table), pids=pids)
 spark.stop()

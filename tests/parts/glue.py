@@ -4,23 +4,13 @@ and prints {"endpoint": .., "versions": [UUID, ..]}.
 usage: glue.py FILE.avsc ..
 """
 
-import json
-import logging
 import sys
-import threading
 
-import boto3
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from served import aws, served
 
 
-def main() -> None:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    glue = boto3.client("glue", endpoint_url=endpoint, region_name="us-east-1", **keys)
+def prepare(client) -> dict:
+    glue = client("glue")
     glue.create_registry(RegistryName="weir")
     versions = []
     for number, path in enumerate(sys.argv[1:]):
@@ -33,9 +23,7 @@ def main() -> None:
                 SchemaDefinition=file.read(),
             )
         versions.append(made["SchemaVersionId"])
-    print(json.dumps({"endpoint": endpoint, "versions": versions}), flush=True)
-    sys.stdin.read()
-    server.shutdown()
+    return {"versions": versions}
 
 
-main()
+served(aws(), True, prepare)

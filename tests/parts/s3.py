@@ -3,15 +3,10 @@
 usage: s3.py [PERCENT SEED]     (so many requests of a hundred get a 500 or 503, half of them after they were carried out)
 """
 
-import json
-import logging
 import random
 import sys
-import threading
 
-import boto3
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from served import aws, served
 from werkzeug.wrappers import Request, Response
 
 BUCKET = "lake"
@@ -35,18 +30,15 @@ class Failing:
 
 def main() -> None:
     percent, seed = (int(text) for text in sys.argv[1:3] or (0, 0))
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = Failing(DomainDispatcherApplication(create_backend_app), 0, seed)
+    app = Failing(aws(), 0, seed)
+
+    def prepare(client) -> dict:
+        client("s3").create_bucket(Bucket=BUCKET)
+        app.percent = percent
+        return {"bucket": BUCKET}
+
     # One request at a time: moto looks for a key and writes it in two steps.
-    server = make_server("127.0.0.1", 0, app, threaded=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys).create_bucket(Bucket=BUCKET)
-    app.percent = percent
-    print(json.dumps({"endpoint": endpoint, "bucket": BUCKET}), flush=True)
-    sys.stdin.read()
-    server.shutdown()
+    served(app, False, prepare)
 
 
 main()

@@ -1,12 +1,13 @@
 //! Dead letters through the commands: listed without a word of their content, shown, sent again, discarded.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::path::reconciled;
-use crate::place::{Place, http, text};
+use crate::place::{Place, http, text, until_it_is};
 
+const SOON: Duration = Duration::from_secs(90);
 const TABLES: [&str; 4] = ["customer", "product", "order", "order_item"];
 
 /// Runs `work` while the registry has lost all its schemas; afterwards it has them back.
@@ -96,41 +97,25 @@ fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Asks until the answer is right.
-#[track_caller]
-fn wait_for(wanted: &str, ask: impl Fn() -> String) {
-    let began = Instant::now();
-    loop {
-        let found = ask();
-        if found == wanted {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(90), "{found} and not {wanted}");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
 #[test]
 fn a_letter_that_is_replayed_while_all_runs_reaches_landing_star_and_mirror() {
     let place = Place::reference();
     place.replay_events(EVENT);
     let journal = files(&place.parts().join("registry"));
     std::fs::remove_dir_all(place.parts().join("registry")).unwrap();
-    let call = ["up", "--port", "0", "--build-every", "1s"];
     let settings = ["--set", "warehouse.refresh_every=1s", "--set", "landing.max_wait=1s"];
-    let mut running = place.weir(&[&call[..], &settings].concat()).start();
-    running.wait_for("psql", Duration::from_secs(60));
+    let mut running = place.up(&[&["--build-every", "1s"], &settings[..]].concat());
     // Landing and the mirror have both met the record, and could not decode it.
-    wait_for("1", || place.value("select count(*) from staging.stream_errors"));
-    wait_for("1", || sum(&place.rows(&["dlq", "ls"]), "state", "open").to_string());
+    until_it_is("1", SOON, || place.value("select count(*) from staging.stream_errors"));
+    until_it_is("1", SOON, || sum(&place.rows(&["dlq", "ls"]), "state", "open").to_string());
 
     let said = place.running();
     let registry = text(&said["stream"]["registry"]).replace("http://", "");
     register_again(&registry, &journal);
     let sent = place.rows(&["dlq", "replay", "customer", "--open", "--by", "ada"]);
     assert_eq!(sum(&sent, "result", "sent again"), 1, "{sent:?}");
-    wait_for("1", || place.value("select count(*) from staging.customer where email = 'ada@example.org'"));
-    wait_for("1", || place.value("select count(*) from analytics.dim_customer where customer_id = 17850"));
+    until_it_is("1", SOON, || place.value("select count(*) from staging.customer where email = 'ada@example.org'"));
+    until_it_is("1", SOON, || place.value("select count(*) from analytics.dim_customer where customer_id = 17850"));
     running.stop(Duration::from_secs(60));
     reconciled(&place);
 }

@@ -13,9 +13,7 @@ const TABLES: [&str; 4] = ["customer", "product", "order", "order_item"];
 
 /// `weir up` on a place: its broker is there for others, and it lands what comes. With the brokers' address.
 fn up(place: &Place) -> (Running, String) {
-    let args = ["up", "--port", "0", "--build-every", "1h", "--set", "landing.max_wait=300ms"];
-    let mut running = place.weir(&args).start();
-    running.wait_for("psql", MINUTE);
+    let running = place.up(&["--build-every", "1h", "--set", "landing.max_wait=300ms"]);
     let said = place.running();
     (running, said["stream"]["brokers"].as_str().unwrap().to_owned())
 }

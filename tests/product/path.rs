@@ -132,8 +132,7 @@ fn every_command_works_on_a_kept_folder_without_more_flags() {
 fn up_drains_when_it_is_interrupted_and_goes_on_where_it_stopped() {
     let place = Place::reference();
     simulate(&place, "200");
-    let mut up = place.weir(&["up", "--port", "0", "--build-every", "1s"]).start();
-    up.wait_for("psql", Duration::from_secs(60));
+    let mut up = place.up(&["--build-every", "1s"]);
     let status = up.stop(Duration::from_secs(60));
     assert!(status.success(), "{status}\n{}", up.output());
     place.build();

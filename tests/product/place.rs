@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_testkit::harness::{Outcome, Weir, root};
+use weir_testkit::harness::{Outcome, Running, Weir, root};
+
+/// What a double of AWS takes for a user's.
+pub const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
 /// Removed with everything in it when dropped.
 pub struct Place {
@@ -25,6 +28,14 @@ impl Place {
     /// The reference pipeline.
     pub fn reference() -> Self {
         Self::with("pipelines/retail")
+    }
+
+    /// With credentials of AWS, which its doubles take.
+    pub fn with_aws(mut self) -> Self {
+        for (name, value) in CREDENTIALS {
+            self.set(name, value);
+        }
+        self
     }
 
     /// A copy of all that stands here, to go on from on its own. Nothing may run here meanwhile.
@@ -79,6 +90,14 @@ impl Place {
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Outcome {
         self.weir(args).run().expect_code(0)
+    }
+
+    /// `weir up` with these arguments on a free port, once it answers; [`Place::running`] has its addresses.
+    #[track_caller]
+    pub fn up(&self, args: &[&str]) -> Running {
+        let mut running = self.weir(&[&["up", "--port", "0"], args].concat()).start();
+        running.wait_for("psql", Duration::from_secs(60));
+        running
     }
 
     /// Sends change events, one JSON object per line.
@@ -168,8 +187,20 @@ pub fn http(address: &str, request: &str, body: &str) -> (u16, String) {
 /// Looks again and again until it is so.
 #[track_caller]
 pub fn until(what: &str, at_most: Duration, is_so: impl Fn() -> bool) {
+    until_ok(at_most, || if is_so() { Ok(()) } else { Err(what.to_owned()) });
+}
+
+/// Asks again and again until this is the answer.
+#[track_caller]
+pub fn until_it_is(wanted: &str, at_most: Duration, ask: impl Fn() -> String) {
+    let found = |found: String| if found == wanted { Ok(()) } else { Err(format!("{wanted}, and it is {found}")) };
+    until_ok(at_most, || found(ask()));
+}
+
+#[track_caller]
+fn until_ok(at_most: Duration, look: impl Fn() -> Result<(), String>) {
     let began = Instant::now();
-    while !is_so() {
+    while let Err(what) = look() {
         assert!(began.elapsed() < at_most, "not within {at_most:?}: {what}");
         std::thread::sleep(Duration::from_millis(200));
     }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use serde_json::Value;
 use weir_testkit::harness::{Running, psql, read_json, reader};
@@ -91,8 +90,7 @@ fn duckdb_opens_the_warehouse_while_weir_does_not_run() {
 /// `weir up` on a place of its own, ready, with what it says about its addresses.
 fn up(place: &Place) -> (Running, Value) {
     place.run(&["replay", "simulate", "--seed", "5", "--customers", "30", "--products", "20", "--orders", "60"]);
-    let mut running = place.weir(&["up", "--port", "0", "--build-every", "1s"]).start();
-    running.wait_for("psql", Duration::from_secs(60));
+    let running = place.up(&["--build-every", "1s"]);
     (running, place.running())
 }
 

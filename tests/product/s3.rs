@@ -9,15 +9,12 @@ use weir_testkit::harness::{S3Server, read_json, reader, s3};
 
 use crate::kill::star;
 use crate::path::reconciled;
-use crate::place::{Place, text};
+use crate::place::{CREDENTIALS, Place, text};
 
 /// A place whose lake is in the server's bucket.
 pub fn place(server: &S3Server) -> Place {
-    let mut place = Place::reference();
+    let place = Place::reference().with_aws();
     place.edit("environments/dev.yaml", |dev| dev.replace("lake:\n  root: lake", &format!("lake: {}", lake(server))));
-    for (name, value) in CREDENTIALS {
-        place.set(name, value);
-    }
     place
 }
 
@@ -26,9 +23,6 @@ pub fn lake(server: &S3Server) -> Value {
     let root = format!("s3://{}/shop/lake", server.bucket);
     serde_json::json!({"root": root, "region": "us-east-1", "endpoint": server.endpoint})
 }
-
-/// What the server takes for a user's.
-pub const CREDENTIALS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
 
 pub fn simulate(place: &Place) {
     let sizes = ["--customers", "20", "--products", "12", "--orders", "40"];

@@ -65,10 +65,7 @@ fn send(brokers: &str, table: &Table, value: &[u8]) {
 }
 
 fn up(place: &Place, args: &[&str]) -> Running {
-    let all = [&["up", "--port", "0", "--build-every", "1h", "--set", "landing.max_wait=300ms"], args].concat();
-    let mut running = place.weir(&all).start();
-    running.wait_for("psql", MINUTE);
-    running
+    place.up(&[&["--build-every", "1h", "--set", "landing.max_wait=300ms"], args].concat())
 }
 
 /// A table's row of `weir status`.
@@ -194,11 +191,9 @@ fn a_schema_change_of_a_table_that_stops_ends_the_whole_process() {
 
 #[test]
 fn records_whose_schemas_are_in_glues_registry_land_and_show_in_the_mirror() {
-    let mut place = Place::reference();
+    let place = Place::reference().with_aws();
     let product = table(&place, "product");
     let Some(server) = glue(&[schema_file(&place, &product)]) else { return };
-    place.set("AWS_ACCESS_KEY_ID", "test");
-    place.set("AWS_SECRET_ACCESS_KEY", "test");
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     place.edit("environments/dev.yaml", |dev| {
         let glue = format!("registry: glue\n  region: us-east-1\n  registry_endpoint: {}", server.endpoint);

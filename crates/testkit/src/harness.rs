@@ -271,20 +271,50 @@ fn script_of(python: &OsStr, path: &Path) -> Command {
     command
 }
 
+/// A server of `tests/parts`; it ends when this is dropped.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a server in the Python that has these modules, with what it says of itself, or skips the part of its name.
+#[track_caller]
+fn serve<S: AsRef<OsStr>>(part: &str, modules: &str, args: &[S]) -> Option<(Server, serde_json::Value)> {
+    let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
+        let import = format!("import {modules}");
+        let known = Command::new(python).args(["-c", &import]).stderr(Stdio::null()).status();
+        known.is_ok_and(|status| status.success())
+    });
+    let Some(python) = python else {
+        skip(part, &format!("WEIR_PYTHON names no Python that has {modules} (`./dev test` makes one)"));
+        return None;
+    };
+    let mut command = script_of(&python, &root().join("tests/parts").join(part).with_extension("py"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Server(command.spawn().expect("Python starts"));
+    let mut line = String::new();
+    let stdout = server.0.stdout.take().expect("its output is a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+    let said =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("the {part} server says where it is: {error}"));
+    Some((server, said))
+}
+
+fn text(said: &serde_json::Value) -> String {
+    said.as_str().expect("a text").to_owned()
+}
+
 /// An S3 server on loopback with one empty bucket; it ends when this is dropped.
 pub struct S3Server {
-    process: Child,
+    _server: Server,
     /// Its URL.
     pub endpoint: String,
     /// The bucket's name.
     pub bucket: String,
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// Starts an S3 server (`tests/parts/s3.py`) that fails so many requests of a hundred, or skips.
@@ -293,40 +323,17 @@ impl Drop for S3Server {
 /// When it does not start where it is installed.
 #[track_caller]
 pub fn s3(percent: u32) -> Option<S3Server> {
-    let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
-        let known = Command::new(python).args(["-c", "import moto.server"]).stderr(Stdio::null()).status();
-        known.is_ok_and(|status| status.success())
-    });
-    let Some(python) = python else {
-        skip("s3", "WEIR_PYTHON names no Python with an S3 server (`./dev test` makes one)");
-        return None;
-    };
-    let mut command = script_of(&python, &root().join("tests/parts/s3.py"));
-    command.args([&percent.to_string(), "7"]);
-    let mut process =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("Python starts");
-    let mut line = String::new();
-    let stdout = process.stdout.take().expect("its output is a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
-    let said: serde_json::Value = serde_json::from_str(&line).expect("the S3 server says where it is");
-    let text = |name: &str| said[name].as_str().expect("a text").to_owned();
-    Some(S3Server { process, endpoint: text("endpoint"), bucket: text("bucket") })
+    let (server, said) = serve("s3", "moto.server", &[percent.to_string().as_str(), "7"])?;
+    Some(S3Server { _server: server, endpoint: text(&said["endpoint"]), bucket: text(&said["bucket"]) })
 }
 
 /// A Glue Schema Registry, a double, for as long as it lives.
 pub struct GlueServer {
-    process: Child,
+    _server: Server,
     /// Its URL.
     pub endpoint: String,
     /// The UUIDs of the schemas that it was started with.
     pub versions: Vec<String>,
-}
-
-impl Drop for GlueServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// Starts a Glue Schema Registry (`tests/parts/glue.py`) with these schemas, or skips.
@@ -335,25 +342,9 @@ impl Drop for GlueServer {
 /// When it does not start where it is installed.
 #[track_caller]
 pub fn glue(schemas: &[PathBuf]) -> Option<GlueServer> {
-    let python = std::env::var_os("WEIR_PYTHON").filter(|python| {
-        let import = "import moto.server, moto.glue.models";
-        let known = Command::new(python).args(["-c", import]).stderr(Stdio::null()).status();
-        known.is_ok_and(|status| status.success())
-    });
-    let Some(python) = python else {
-        skip("glue", "WEIR_PYTHON names no Python with a Glue server (`./dev test` makes one)");
-        return None;
-    };
-    let mut command = script_of(&python, &root().join("tests/parts/glue.py"));
-    command.args(schemas).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut process = command.spawn().expect("Python starts");
-    let mut line = String::new();
-    let stdout = process.stdout.take().expect("its output is a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
-    let said: serde_json::Value = serde_json::from_str(&line).expect("the Glue server says where it is");
-    let texts = |name: &str| said[name].as_array().into_iter().flatten().filter_map(|one| one.as_str());
-    let versions = texts("versions").map(str::to_owned).collect();
-    Some(GlueServer { process, endpoint: said["endpoint"].as_str().expect("a URL").to_owned(), versions })
+    let (server, said) = serve("glue", "moto.server, moto.glue.models", schemas)?;
+    let versions = said["versions"].as_array().into_iter().flatten().map(text).collect();
+    Some(GlueServer { _server: server, endpoint: text(&said["endpoint"]), versions })
 }
 
 /// Runs an outside reader and parses the JSON that it prints.

@@ -24,6 +24,16 @@ run "landing_is_all_that_stream_writes_to" {
   }
 }
 
+run "the_build_reads_dead_letters_and_writes_none" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.job["build"].policy).Statement : statement.Action if contains(statement.Resource, "arn:aws:s3:::shop-datalake-qa/deadletter/*")] == [
+    ["s3:GetObject"]]
+    error_message = "The role of build does more to dead letters than to read them, or less."
+  }
+}
+
 run "stream_joins_the_groups_of_its_tables_and_no_other" {
   command = plan
 

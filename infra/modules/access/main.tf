@@ -97,6 +97,8 @@ locals {
       services = ["ecs-tasks.amazonaws.com", "glue.amazonaws.com"]
       statements = [
         { Sid = "Build", Action = local.objects, Resource = [for zone in ["landing", "staging", "quarantine", "curated", "quality"] : local.zones[zone]], Condition = {} },
+        # The catalog has their tables too.
+        { Sid = "RegisterDeadLetters", Action = ["s3:GetObject"], Resource = [local.zones["deadletter"]], Condition = {} },
         { Sid = "RegisterTables", Action = ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable", "glue:GetPartitions", "glue:BatchCreatePartition", "glue:BatchDeletePartition"], Resource = local.catalog, Condition = {} },
         { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials", "redshift-serverless:GetWorkgroup"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
         local.log_in_cluster, local.list_lake, local.use_key, local.use_catalog_key,

@@ -8,7 +8,7 @@ use weir_testkit::harness::{S3Server, psql, root, s3};
 use super::{has, on_parts, parts};
 use crate::path::reconciled;
 use crate::place::{Place, until};
-use crate::s3::{CREDENTIALS, lake};
+use crate::s3::lake;
 
 /// Per source table: its columns in the contract, and where Weir has its rows as they are now.
 const CUSTOMER: &str = "customer_id, first_name, last_name, email, street, city, country, birth_date, segment, \
@@ -64,11 +64,8 @@ impl Database {
 
 /// The reference pipeline, with PostgreSQL as its source, its lake in a bucket, and a column that the source gets later.
 fn pipeline(at: &serde_json::Value, server: &S3Server) -> Place {
-    let mut place = on_parts("pipelines/retail", at, "plain", 2);
+    let place = on_parts("pipelines/retail", at, "plain", 2).with_aws();
     place.edit("environments/dev.yaml", |dev| dev.replace(r#"{"root":"lake"}"#, &lake(server).to_string()));
-    for (name, value) in CREDENTIALS {
-        place.set(name, value);
-    }
     place.edit("sources/retail.yaml", |text| {
         let tables = text.lines().find(|line| line.starts_with("tables:")).unwrap().to_owned();
         format!(

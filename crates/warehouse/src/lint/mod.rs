@@ -6,7 +6,7 @@
 //!
 //! The double asks the same function before it reads a statement, so there is one set of rules: [`rule::ALL`].
 
-pub mod reserved;
+pub(crate) mod reserved;
 pub mod rule;
 mod streaming;
 mod tree;
@@ -14,7 +14,7 @@ mod words;
 
 use std::fmt;
 
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use sqlparser::tokenizer::Location;
 
 use crate::error::WarehouseError;
 use crate::statement::text::{Cursor, Piece, split};
@@ -62,7 +62,7 @@ pub fn lint(text: &str) -> Result<Vec<Finding>, WarehouseError> {
         } else if ["commit", "end", "rollback", "abort"].into_iter().any(|word| cursor.accept(word)) {
             in_transaction = false;
         } else if in_transaction && cursor.accept("vacuum") {
-            findings.push(in_a_transaction().at(start(&piece)));
+            findings.push(in_a_transaction().at(Words::new(&piece).place(None)));
         }
         findings.extend(check(&piece));
     }
@@ -76,22 +76,12 @@ pub(crate) fn in_a_transaction() -> Finding {
 
 /// What Redshift refuses in one statement.
 pub(crate) fn check(piece: &Piece) -> Vec<Finding> {
-    let mut findings = words::check(&Words::new(piece));
+    let words = Words::new(piece);
+    let mut findings = words::check(&words);
     if findings.is_empty() {
-        findings = tree::check(piece);
+        findings = tree::check(piece, &words);
     }
     findings
-}
-
-/// Where a statement begins.
-fn start(piece: &Piece) -> Location {
-    let first = meaning(piece).next();
-    first.map_or_else(|| Location::new(0, 0), |token| token.span.start)
-}
-
-/// A statement's tokens that carry meaning.
-fn meaning(piece: &Piece) -> impl Iterator<Item = &TokenWithSpan> {
-    piece.tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)))
 }
 
 #[cfg(test)]

@@ -87,13 +87,12 @@ const TYPES: &[&str] = &[
 ];
 
 /// What the tree shows; nothing for a text that the parser does not read.
-pub fn check(piece: &Piece) -> Vec<Finding> {
-    let words = Words::new(piece);
-    let mut rules = Rules { words: &words, findings: Vec::new(), inserts_values: false };
+pub fn check(piece: &Piece, words: &Words<'_>) -> Vec<Finding> {
+    let mut rules = Rules { words, findings: Vec::new(), inserts_values: false };
     let _: ControlFlow<()> = if words.begins("CREATE MATERIALIZED VIEW") {
         let Ok(query) = after_as(piece) else { return Vec::new() };
         if streaming::reads_topic(&query) {
-            rules.findings = streaming::check(&query, &words);
+            rules.findings = streaming::check(&query, words);
         }
         query.visit(&mut rules)
     } else if create_table::begins(piece) {

@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::{Finding, Rule, meaning, rule};
+use super::{Finding, Rule, rule};
 use crate::statement::create_table::ENCODINGS;
 use crate::statement::text::Piece;
 
@@ -64,14 +64,14 @@ const NOT_FOR_PARQUET: &[&str] = &[
 /// Words by which COPY gets its credentials.
 const CREDENTIALS: &[&str] = &["IAM_ROLE", "CREDENTIALS", "ACCESS_KEY_ID"];
 
-/// A statement's words and signs.
+/// A statement's tokens that carry meaning: its words and signs.
 pub struct Words<'a> {
     tokens: Vec<&'a TokenWithSpan>,
 }
 
 impl<'a> Words<'a> {
     pub fn new(piece: &'a Piece) -> Self {
-        Self { tokens: meaning(piece).collect() }
+        Self { tokens: piece.tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect() }
     }
 
     /// A word without quotes, upper case.

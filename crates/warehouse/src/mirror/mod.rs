@@ -17,15 +17,16 @@ use weir_core::column::Column;
 use weir_core::failpoint;
 use weir_project::{Project, Table};
 
-pub use script::{EXTERNAL_SCHEMA, columns_of, create_view, script, setup, tables, view_name, widen};
+pub use script::{EXTERNAL_SCHEMA, create_view, script, setup, tables, view_name, widen};
 
 use crate::database::Warehouse;
 use crate::error::WarehouseError;
 use crate::outcome::Outcome;
-use crate::script::{Placeholders, qualified, substitute};
+use crate::script::{Placeholders, substitute};
 use crate::session::Session;
 use crate::statement::text::Name;
 use refresh::{Limit, Refreshed, refresh};
+pub(crate) use script::{columns_of, drop_view, find_view};
 
 /// Records that one step decodes and applies; bounds memory and the length of a transaction.
 const STEP: u64 = 100_000;
@@ -54,14 +55,12 @@ impl Mirrors {
         session.run(&substitute(&setup(), values)?)?;
         for table in &project.tables {
             session.run(&tables(table))?;
-            let view = view_name(table);
-            let found = session
-                .run(&format!("SELECT name FROM svv_mv_info WHERE schema_name = 'staging' AND name = '{view}'"))?;
+            let found = session.run(&find_view(table))?;
             let mut is_there = found.first().is_some_and(|outcome| outcome.scalar().is_some());
             let latest = lacking(&mut session, table, &format!("{}_latest", table.name))?;
             if !latest.is_empty() {
                 if is_there {
-                    session.run(&format!("DROP MATERIALIZED VIEW {}", qualified("staging", &view)))?;
+                    session.run(&drop_view(table))?;
                     is_there = false;
                 }
                 let mirror = lacking(&mut session, table, table.name.as_str())?;

@@ -50,6 +50,12 @@ CREATE TABLE IF NOT EXISTS staging.stream_truncation (
     )
 }
 
+/// Whether a table's streaming view is there: its name, or nothing.
+pub fn find_view(table: &Table) -> String {
+    let view = redshift_literal(&view_name(table));
+    format!("SELECT name FROM svv_mv_info WHERE schema_name = 'staging' AND name = {view}")
+}
+
 /// The streaming view of a table. Redshift has no IF NOT EXISTS for it: run it only if the view is not there.
 pub fn create_view(table: &Table) -> String {
     format!(
@@ -106,10 +112,15 @@ CREATE TABLE IF NOT EXISTS {position_name} (
     )
 }
 
-/// The columns of these tables of a mirror, as they are.
+/// The columns of one of a mirror's tables, as they are.
 pub fn columns_of(name: &str) -> String {
     let name = redshift_literal(name);
     format!("SELECT column_name FROM svv_columns WHERE table_schema = 'staging' AND table_name = {name}")
+}
+
+/// Drops a table's streaming view, which is made anew behind [`widen`].
+pub fn drop_view(table: &Table) -> String {
+    format!("DROP MATERIALIZED VIEW {}", qualified("staging", &view_name(table)))
 }
 
 /// Gives a mirror the columns that its contract has gained, and forgets how far its topic was read: what came before the

@@ -43,6 +43,9 @@ fn texts(project: &Project) -> Vec<(String, String)> {
     for table in &project.tables {
         let parts = [mirror::tables(table), mirror::create_view(table), mirror::script(project, table)];
         texts.push((format!("mirror_{}", table.name), parts.concat()));
+        texts.push((format!("view_of_{}", table.name), mirror::find_view(table)));
+        texts.push((format!("columns_of_{}", table.name), mirror::columns_of(table.name.as_str())));
+        texts.push((format!("without_view_{}", table.name), mirror::drop_view(table)));
         let gained: Vec<&Column> = table.columns.iter().filter(|column| !table.key.contains(&column.name)).collect();
         texts.push((format!("widened_{}", table.name), mirror::widen(table, &gained, &gained)));
     }
