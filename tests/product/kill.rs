@@ -11,12 +11,13 @@ use crate::place::{Place, text};
 const ROWS: &str = "3000";
 
 /// These have tests of their own.
-const NO_PART_OF_A_DEMO: [&str; 8] = [
+const NO_PART_OF_A_DEMO: [&str; 9] = [
     "landing.claimed",
     "landing.taken_back",
     "landing.gap_accepted",
     "dlq.",
     "restate.",
+    "checkpoint.",
     "retention.",
     "compaction.",
     "vacuum.",

@@ -183,3 +183,22 @@ fn upkeep_killed_at_any_of_its_steps_loses_and_doubles_nothing() {
         holds(&place);
     }
 }
+
+#[test]
+fn a_landing_killed_while_it_makes_a_checkpoint_goes_on_and_readers_see_every_row_once() {
+    for point in ["checkpoint.verified", "checkpoint.written"] {
+        let place = Place::reference();
+        let sizes = ["--customers", "60", "--products", "10", "--orders", "60"];
+        place.run(&[&["replay", "simulate", "--seed", "3"], &sizes[..]].concat());
+        let stream = ["stream", "--once", "--set", "landing.max_rows=1"];
+        place.killed(&stream, point);
+        place.run(&stream);
+        holds(&place);
+        let log = place.lake().join("landing/customer/_delta_log");
+        assert!(log.join("00000000000000000050.checkpoint.parquet").exists() || point == "checkpoint.verified");
+        let rows = number(&health(&place, "landing", "customer"), "rows");
+        if let Some(outside) = seen_outside(&place, "customer") {
+            assert_eq!(outside["rows"].as_array().unwrap().len() as u64, rows, "{point}");
+        }
+    }
+}

@@ -40,6 +40,8 @@ pub const NAMES: &[&str] = &[
     "warehouse.mirror_before_commit",
     "warehouse.mirror_committed",
     "restate.history_committed",
+    "checkpoint.verified",
+    "checkpoint.written",
     "retention.committed",
     "compaction.files_written",
     "compaction.committed",

@@ -19,6 +19,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 
+use crate::checkpoint;
 use crate::error::LakeError;
 use crate::file::DataFile;
 use crate::table::Table;
@@ -159,16 +160,16 @@ pub(crate) async fn positions(
 ) -> Result<BTreeMap<String, i64>, LakeError> {
     let mut positions = BTreeMap::new();
     let mut from = 0;
-    if let Some(checkpoint) = last_checkpoint(log_store, table).await?.filter(|checkpoint| *checkpoint <= version) {
-        let path = Path::from(format!("_delta_log/{checkpoint:020}.checkpoint.parquet"));
+    if let Some(newest) = last_checkpoint(log_store, table).await?.filter(|newest| *newest <= version) {
+        let path = Path::from(checkpoint::name(newest));
         if let Some(bytes) = read(log_store, table, &path).await? {
             let broken = |source: Box<dyn std::error::Error + Send + Sync>| LakeError::Log {
                 table: table.to_owned(),
-                version: checkpoint,
+                version: newest,
                 source: Some(source),
             };
             positions = checkpoint_positions(bytes).map_err(broken)?;
-            from = checkpoint + 1;
+            from = newest + 1;
         }
     }
     move_positions(log_store, table, from..=version, &mut positions).await?;
@@ -201,7 +202,7 @@ pub(crate) async fn move_positions(
 }
 
 async fn last_checkpoint(log_store: &LogStoreRef, table: &str) -> Result<Option<i64>, LakeError> {
-    let hint = read(log_store, table, &Path::from("_delta_log/_last_checkpoint")).await?;
+    let hint = read(log_store, table, &Path::from(checkpoint::POINTER)).await?;
     let hint: Option<Value> = hint.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     // A checkpoint in parts or with sidecars is not ours: the commits say the same.
     let whole = |hint: &Value| hint.get("parts").is_none_or(Value::is_null);

@@ -22,7 +22,7 @@ use crate::fetched::Encoded;
 use crate::file::{DataFile, NewFile, Partition, Partitioning};
 use crate::lake::Lake;
 use crate::traffic::Counters;
-use crate::{checkpoint, encode, log, schema, stats};
+use crate::{encode, log, schema, stats};
 
 /// Files that are encoded and written at the same time.
 const WRITES_AT_ONCE: usize = 4;
@@ -345,16 +345,6 @@ impl Table {
 
     pub(crate) fn location(&self, path: &str) -> Path {
         Path::from(format!("{}/{path}", self.full_name))
-    }
-
-    /// A checkpoint now and then keeps a table with many commits quick to open. Failing to write one
-    /// loses nothing, so it is only told.
-    pub(crate) async fn checkpoint_if_due(&self) {
-        if checkpoint::is_due(self.version())
-            && let Err(error) = checkpoint::write(&self.log_store, self.version()).await
-        {
-            tracing::warn!(table = %self.full_name, version = self.version(), %error, "no checkpoint written");
-        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Decoding a micro-batch: fetches the schemas that its records name, then decodes. Runs on a blocking thread.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use weir_core::name::TableName;
 use weir_envelope::{Decoder, RawRecord, Reject};
 use weir_stream::StreamError;
@@ -18,10 +22,19 @@ pub(crate) struct Decoding<S> {
 /// A decoded micro-batch: rows with their origin, and what is no row.
 pub(crate) struct Decoded {
     pub(crate) parts: Vec<RecordBatch>,
-    pub(crate) rejects: Vec<(usize, Reject)>,
-    pub(crate) tombstones: u64,
-    /// The dead letters' rows; none without rejects.
+    /// The dead letters' rows; none without any.
     pub(crate) letters: Option<RecordBatch>,
+    pub(crate) tombstones: u64,
+    /// Records.
+    pub(crate) received: u64,
+    /// Bytes of their keys and values.
+    pub(crate) bytes: usize,
+    /// First and last offset of each partition.
+    pub(crate) ranges: BTreeMap<i32, (i64, i64)>,
+    /// When they had been polled.
+    pub(crate) ingested_at: DateTime<Utc>,
+    /// How long decoding took.
+    pub(crate) took: Duration,
 }
 
 impl<S: Schemas> Decoding<S> {
@@ -30,21 +43,32 @@ impl<S: Schemas> Decoding<S> {
         &mut self,
         table: &weir_project::Table,
         topic_id: &str,
-        polled: &Polled,
-        now: i64,
+        polled: Polled,
     ) -> Result<Decoded, LandingError> {
+        let (began, ingested_at) = (Instant::now(), Utc::now());
+        let now = ingested_at.timestamp_micros();
+        let ranges = polled.ranges(&table.topic)?;
         let raw = polled.raw();
         learn(&mut self.decoder, &self.schemas, &table.name, &raw)?;
         let decoded = self.decoder.decode(table, &raw);
+        drop(raw);
         let rows = |source| LandingError::Rows { table: table.name.clone(), source };
-        let with_origin = |part| batch::with_origin(part, polled, &table.topic, now);
+        let with_origin = |part| batch::with_origin(part, &polled, &table.topic, now);
         let parts = decoded.rows.iter().map(with_origin).collect::<Result<Vec<_>, _>>().map_err(rows)?;
         let letters = (!decoded.rejects.is_empty())
-            .then(|| deadletter::rows(&table.name, (&table.topic, topic_id), polled, &decoded.rejects, now))
+            .then(|| deadletter::rows(&table.name, (&table.topic, topic_id), &polled, &decoded.rejects, now))
             .transpose()
             .map_err(rows)?;
-        let tombstones = decoded.tombstones.len() as u64;
-        Ok(Decoded { parts, rejects: decoded.rejects, tombstones, letters })
+        Ok(Decoded {
+            parts,
+            letters,
+            tombstones: decoded.tombstones.len() as u64,
+            received: polled.len() as u64,
+            bytes: polled.bytes(),
+            ranges,
+            ingested_at,
+            took: began.elapsed(),
+        })
     }
 }
 

@@ -1,9 +1,9 @@
-//! Gathering a micro-batch: looks at the topic, polls until there is enough, and knows when reading is done
-//! or must begin anew. Runs on blocking threads.
+//! Gathering a micro-batch: looks at the topic, polls until there is enough and decodes it, and knows when reading is
+//! done or must begin anew. Runs on blocking threads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -11,7 +11,9 @@ use weir_core::failpoint;
 use weir_stream::{Record, Start, StreamError};
 
 use crate::batch::Polled;
-use crate::feed::Feed;
+use crate::decoding::{Decoded, Decoding};
+use crate::error::LandingError;
+use crate::feed::{Feed, Schemas};
 use crate::start::{Held, Lost};
 use crate::worker::Until;
 
@@ -152,8 +154,8 @@ impl<F: Feed> Reader<F> {
         self.is_caught_up() || self.is_cancelled()
     }
 
-    /// Gathers one micro-batch.
-    pub(crate) fn gather(&mut self, limits: Limits) -> Result<Polled, StreamError> {
+    /// Polls one micro-batch.
+    fn poll(&mut self, limits: Limits) -> Result<Polled, StreamError> {
         self.publish();
         let mut polled = Polled::default();
         let start = Instant::now();
@@ -220,11 +222,27 @@ impl<F: Feed> Reader<F> {
     }
 }
 
-pub(crate) type Polling<F> = JoinHandle<Result<(Reader<F>, Polled), StreamError>>;
+/// The reader, and what it gathered: nothing where no record came, or where reading must begin anew.
+pub(crate) type Gathered<F> = (Reader<F>, Option<Decoded>);
 
-pub(crate) fn poll<F: Feed>(mut reader: Reader<F>, limits: Limits) -> Polling<F> {
+pub(crate) fn gather<F: Feed, S: Schemas>(
+    mut reader: Reader<F>,
+    limits: Limits,
+    table: &weir_project::Table,
+    decoding: &Arc<Mutex<Decoding<S>>>,
+) -> JoinHandle<Result<Gathered<F>, LandingError>> {
+    let (table, decoding) = (table.clone(), decoding.clone());
     tokio::task::spawn_blocking(move || {
-        let polled = reader.gather(limits)?;
-        Ok((reader, polled))
+        let failed = |source| LandingError::Stream { table: table.name.clone(), source: Box::new(source) };
+        let polled = reader.poll(limits).map_err(failed)?;
+        if polled.is_empty() || reader.must_reopen {
+            return Ok((reader, None));
+        }
+        failpoint::hit("landing.polled");
+        // A panic of the decoder ends the worker: nobody meets its half-done state.
+        let mut decoding = decoding.lock().unwrap_or_else(PoisonError::into_inner);
+        let decoded = decoding.decode(&table, &reader.topic_id, polled)?;
+        failpoint::hit("landing.decoded");
+        Ok((reader, Some(decoded)))
     })
 }

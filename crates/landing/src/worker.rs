@@ -1,14 +1,15 @@
-//! The loop of one table: poll, decode, write, commit. The next micro-batch is polled while this one is
-//! decoded and written. Several workers may land one table, each its partitions of the topic.
+//! The loop of one table: poll, decode, write, commit. The next micro-batch is polled and decoded while this one is
+//! written and committed. Several workers may land one table, each its partitions of the topic.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::{Map, Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir_core::accounts::LandingCounts;
 use weir_core::failpoint;
@@ -18,12 +19,12 @@ use weir_lake::{Commit, DataFile, Lake, LakeError, NewFile, Partition, Partition
 use weir_project::Landing;
 use weir_stream::StreamError;
 
-use crate::batch::{self, Polled, Rows};
+use crate::batch::{self, Rows};
 use crate::deadletter;
 use crate::decoding::{Decoded, Decoding};
 use crate::error::LandingError;
 use crate::feed::{Feed, Schemas};
-use crate::gather::{Limits, Polling, Reader, poll};
+use crate::gather::{Gathered, Limits, Reader, gather};
 use crate::policy::allowed;
 use crate::start::{Standing, claim, reader};
 
@@ -100,17 +101,20 @@ pub async fn land<F: Feed, S: Schemas>(
     };
     'open: loop {
         reader = worker.reopen(reader).await?;
-        let mut polling = poll(reader, limits);
+        let mut gathering = gather(reader, limits, table, &decoding);
         loop {
-            let polled;
-            (reader, polled) = worker.polled(polling).await?;
+            let decoded;
+            (reader, decoded) = worker.gathered(gathering).await?;
             if reader.must_reopen {
                 continue 'open;
             }
             reader.unpublished = std::mem::take(&mut worker.unpublished);
-            // The next micro-batch is gathered while this one is decoded and written.
-            let next = if reader.is_done() { Err(reader) } else { Ok(poll(reader, limits)) };
-            let done = if polled.is_empty() { Ok(true) } else { worker.process(&decoding, polled).await };
+            // The next micro-batch is polled and decoded while this one is written and committed.
+            let next = if reader.is_done() { Err(reader) } else { Ok(gather(reader, limits, table, &decoding)) };
+            let done = match decoded {
+                Some(decoded) => worker.process(decoded).await,
+                None => Ok(true),
+            };
             let then = match (done, &asked) {
                 (Ok(true), _) => Then::Read,
                 (Ok(false), _) => Then::Reopen,
@@ -123,10 +127,10 @@ pub async fn land<F: Feed, S: Schemas>(
             };
             reader = match (next, &then) {
                 (Ok(next), Then::Read) => {
-                    polling = next;
+                    gathering = next;
                     continue;
                 }
-                (Ok(next), _) => worker.polled(next).await?.0,
+                (Ok(next), _) => worker.gathered(next).await?.0,
                 (Err(back), _) => back,
             };
             let reopens = match then {
@@ -189,10 +193,12 @@ pub(crate) struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn polled<F>(&self, polling: Polling<F>) -> Result<(Reader<F>, Polled), LandingError> {
-        let done = polling.await;
-        let done = done.map_err(|source| LandingError::Worker { table: self.table.name.clone(), source })?;
-        done.map_err(self.stream())
+    async fn gathered<F>(
+        &self,
+        gathering: JoinHandle<Result<Gathered<F>, LandingError>>,
+    ) -> Result<Gathered<F>, LandingError> {
+        let done = gathering.await;
+        done.map_err(|source| LandingError::Worker { table: self.table.name.clone(), source })?
     }
 
     pub(crate) fn stream(&self) -> impl Fn(StreamError) -> LandingError + use<> {
@@ -212,18 +218,10 @@ impl Worker<'_> {
 
     /// One micro-batch: dead letters first, then the main table's commit, which decides. False when this worker may not
     /// commit it any more: another one has landed these partitions since it began.
-    async fn process<S: Schemas>(
-        &mut self,
-        decoding: &Arc<Mutex<Decoding<S>>>,
-        polled: Polled,
-    ) -> Result<bool, LandingError> {
-        failpoint::hit("landing.polled");
-        let ingested_at = chrono::Utc::now();
-        let ranges = polled.ranges(&self.table.topic)?;
-        let (received, bytes, began) = (polled.len() as u64, polled.bytes(), Instant::now());
-        let mut decoded = self.decode(decoding, polled, ingested_at.timestamp_micros()).await?;
-        failpoint::hit("landing.decoded");
-
+    async fn process(&mut self, mut decoded: Decoded) -> Result<bool, LandingError> {
+        let began = Instant::now();
+        let (received, ranges) = (decoded.received, std::mem::take(&mut decoded.ranges));
+        let dead_lettered = decoded.letters.as_ref().map_or(0, RecordBatch::num_rows) as u64;
         let failed = self.failed();
         if let Some(main) = &mut self.main
             && allowed(self.table, main.schema(), &decoded.parts).is_err()
@@ -248,14 +246,12 @@ impl Worker<'_> {
         let done = loop {
             let stored = self.stored_identities(&main, &ranges_by_hour, &mut searched).await?;
             // Written again where the worker that was quicker has landed a repeat of this batch's rows.
-            if rows.drop_repeats(&stored) || files.is_none() {
-                files = Some(write(&main, rows.files().map_err(self.rows())?).await.map_err(self.failed())?);
-            }
-            failpoint::hit("landing.files_written");
+            let anew = rows.drop_repeats(&stored) || files.is_none();
+            let to_write = anew.then(|| rows.files()).transpose().map_err(self.rows())?;
             let counts = LandingCounts {
                 received,
                 landed: rows.kept(),
-                dead_lettered: decoded.rejects.len() as u64,
+                dead_lettered,
                 repeated: rows.repeated(),
                 tombstones: decoded.tombstones,
             };
@@ -263,13 +259,20 @@ impl Worker<'_> {
                 let accounted = counts.accounted();
                 return Err(LandingError::Unbalanced { table: self.table.name.clone(), received, accounted });
             }
-            if let Some(letters) = decoded.letters.take() {
-                if !self.commit_letters(letters, &ranges).await? {
-                    break None;
-                }
-                failpoint::hit("landing.deadletters_committed");
+            // Both wait for the store: neither waits for the other.
+            let failed = self.failed();
+            let writing = async {
+                let Some(to_write) = to_write else { return Ok(()) };
+                files = Some(write(&main, to_write).await.map_err(failed)?);
+                failpoint::hit("landing.files_written");
+                Ok(())
+            };
+            let letters = decoded.letters.take();
+            let ((), is_ours) = tokio::try_join!(writing, self.commit_letters(letters, &ranges))?;
+            if !is_ours {
+                break None;
             }
-            if is_abandoned(ingested_at) {
+            if is_abandoned(decoded.ingested_at) {
                 tracing::warn!("a micro-batch took too long and is read again");
                 break None;
             }
@@ -277,8 +280,9 @@ impl Worker<'_> {
             let mut commit = self.commit(&ranges, files.clone().unwrap_or_default());
             commit.schema = Some(schema.map_err(self.failed())?);
             let mut said = self.info(counts, late, &ranges);
-            said["bytes"] = json!(bytes);
-            said["milliseconds"] = json!(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            said["bytes"] = json!(decoded.bytes);
+            let took = decoded.took + began.elapsed();
+            said["milliseconds"] = json!(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
             commit.info.insert(INFO.to_owned(), said);
             match main.commit(commit).await {
                 Ok(version) => break Some((version, counts)),
@@ -316,21 +320,6 @@ impl Worker<'_> {
         let claims = ranges.keys().map(|partition| claim(&self.topic_id, *partition));
         let follows = positions.keys().cloned().chain(claims).map(|name| self.standing.follows(name)).collect();
         Commit { add, positions: positions.into_iter().collect(), follows, ..Commit::default() }
-    }
-
-    async fn decode<S: Schemas>(
-        &self,
-        decoding: &Arc<Mutex<Decoding<S>>>,
-        polled: Polled,
-        ingested_at: i64,
-    ) -> Result<Decoded, LandingError> {
-        let (table, topic_id, decoding) = (self.table.clone(), self.topic_id.clone(), decoding.clone());
-        // A panic of the decoder ends the worker: nobody meets its half-done state.
-        let decode = move || {
-            let mut decoding = decoding.lock().unwrap_or_else(PoisonError::into_inner);
-            decoding.decode(&table, &topic_id, &polled, ingested_at)
-        };
-        self.blocking(decode).await?
     }
 
     /// The main table, made with the first rows' columns if it is not there.
@@ -375,7 +364,8 @@ impl Worker<'_> {
     }
 
     /// False when another worker has written these partitions' letters since this one began.
-    async fn commit_letters(&mut self, letters: RecordBatch, ranges: &Ranges) -> Result<bool, LandingError> {
+    async fn commit_letters(&mut self, letters: Option<RecordBatch>, ranges: &Ranges) -> Result<bool, LandingError> {
+        let Some(letters) = letters else { return Ok(true) };
         let failed = self.failed();
         let name = self.table.name.as_str();
         let mut table = match self.letters.take() {
@@ -397,6 +387,7 @@ impl Worker<'_> {
         match done {
             Ok(_) => {
                 self.letters_at.extend(positions);
+                failpoint::hit("landing.deadletters_committed");
                 Ok(true)
             }
             Err(refused @ LakeError::PositionMoved { .. }) => {

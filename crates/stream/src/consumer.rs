@@ -89,9 +89,12 @@ impl Consumer {
             ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
             ("check.crcs", "true"),
-            ("fetch.message.max.bytes", "8388608"),
+            // Of each partition at once. A record may be larger: the broker sends a first one whole.
+            ("fetch.message.max.bytes", "2097152"),
             ("fetch.wait.max.ms", "100"),
-            ("queued.max.messages.kbytes", "65536"),
+            // A record that waits costs twice its size and more; fetching goes on soon after there is room again.
+            ("queued.max.messages.kbytes", "8192"),
+            ("fetch.queue.backoff.ms", "10"),
         ]);
         config.set("group.id", group);
         // The only protocol that [`Given`] speaks: each round takes all partitions away and gives them anew.
