@@ -62,20 +62,40 @@ impl Lsn {
     }
 }
 
+impl Lsn {
+    /// From a text in ASCII, as [`FromStr`]: of each change there are two to read.
+    pub fn of_ascii(text: &[u8]) -> Option<Self> {
+        let text: &[u8; 22] = text.try_into().ok()?;
+        if text[8] != b':' || text[17] != b':' {
+            return None;
+        }
+        let (mut out, mut wrong) = ([0; 10], 0);
+        for (byte, at) in out.iter_mut().zip([0, 2, 4, 6, 9, 11, 13, 15, 18, 20]) {
+            let (high, low) = (NIBBLES[usize::from(text[at])], NIBBLES[usize::from(text[at + 1])]);
+            wrong |= high | low;
+            *byte = high << 4 | low & 0x0f;
+        }
+        (wrong & 0xf0 == 0).then_some(Self(out))
+    }
+}
+
+/// What a hexadecimal digit is worth; 255 where a byte is none.
+const NIBBLES: [u8; 256] = {
+    let (mut table, mut digit) = ([u8::MAX; 256], 0);
+    while digit < 16 {
+        let (lower, upper) = (b"0123456789abcdef"[digit], b"0123456789ABCDEF"[digit]);
+        table[lower as usize] = digit as u8;
+        table[upper as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
+
 impl FromStr for Lsn {
     type Err = NotAnLsn;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let no = || NotAnLsn(text.to_owned());
-        let bytes = text.as_bytes();
-        if bytes.len() != 22 || bytes[8] != b':' || bytes[17] != b':' {
-            return Err(no());
-        }
-        let mut out = [0; 10];
-        for (part, at) in [(&bytes[0..8], 0), (&bytes[9..17], 4), (&bytes[18..22], 8)] {
-            hex::decode_to_slice(part, &mut out[at..at + part.len() / 2]).map_err(|_| no())?;
-        }
-        Ok(Self(out))
+        Self::of_ascii(text.as_bytes()).ok_or_else(|| NotAnLsn(text.to_owned()))
     }
 }
 

@@ -50,7 +50,7 @@ impl Bounds {
                 Role::Before => seen.before = cursor.image(&field.node)?,
                 Role::After => seen.after = cursor.image(&field.node)?,
                 Role::Source => seen.source = cursor.source(&field.node, &envelope.source_roles)?,
-                Role::Op => seen.op = Some(cursor.text()?),
+                Role::Op => seen.op = Some(cursor.utf8()?),
                 Role::Other => cursor.walk(&field.node)?,
             }
         }
@@ -127,14 +127,15 @@ pub(crate) enum Row {
 pub(crate) struct Seen<'a> {
     pub(crate) before: Row,
     pub(crate) after: Row,
-    pub(crate) op: Option<&'a str>,
+    pub(crate) op: Option<&'a [u8]>,
     pub(crate) source: Source<'a>,
 }
 
 impl Seen<'_> {
     /// Whether the parts agree, and what they come to.
     pub(crate) fn judge(&self) -> Result<Facts, Reject> {
-        let op = self.op.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?;
+        let letter = self.op.and_then(|letter| str::from_utf8(letter).ok());
+        let op = letter.and_then(Op::from_letter).ok_or(Reject::UnknownOp)?;
         // Updates have a row before only where the source keeps it.
         let (image, forbidden) = match op {
             Op::Create | Op::Read => (Some(self.after), self.before),
@@ -226,7 +227,13 @@ impl<'a> Cursor<'a> {
         self.take(length)
     }
 
+    /// The bytes of a text. Most texts are short and ASCII, for which the library's check is a long way round.
     #[inline]
+    pub(crate) fn utf8(&mut self) -> Result<&'a [u8], Reject> {
+        let bytes = self.bytes()?;
+        if bytes.is_ascii() || str::from_utf8(bytes).is_ok() { Ok(bytes) } else { Err(Reject::BadUtf8) }
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'a str, Reject> {
         str::from_utf8(self.bytes()?).map_err(|_| Reject::BadUtf8)
     }
@@ -320,13 +327,13 @@ impl<'a> Cursor<'a> {
             Node::Float => self.take(4).map(drop),
             Node::Double => self.take(8).map(drop),
             Node::Bytes => self.bytes().map(drop),
-            Node::Text(_) => self.text().map(drop),
+            Node::Text(_) => self.utf8().map(drop),
             Node::Decimal { precision, .. } => self.decimal(*precision).map(drop),
             Node::Enum(symbols) => self.symbol(symbols).map(drop),
             Node::Record(record) => record.fields.iter().try_for_each(|field| self.walk(&field.node)),
             Node::Array(item) => self.blocks(item.cells(), |cursor| cursor.walk(item)),
             Node::Map(item) => self.blocks(1 + item.cells(), |cursor| {
-                cursor.text()?;
+                cursor.utf8()?;
                 cursor.walk(item)
             }),
             Node::Nullable { null, inner } => {
@@ -361,10 +368,10 @@ impl<'a> Cursor<'a> {
                 continue;
             }
             match role {
-                SourceRole::Connector => source.connector = Some(self.text()?),
-                SourceRole::CommitLsn => source.commit_lsn = Some(self.text()?),
-                SourceRole::ChangeLsn => source.change_lsn = Some(self.text()?),
-                SourceRole::Sequence => source.sequence = Some(self.text()?),
+                SourceRole::Connector => source.connector = Some(self.utf8()?),
+                SourceRole::CommitLsn => source.commit_lsn = Some(self.utf8()?),
+                SourceRole::ChangeLsn => source.change_lsn = Some(self.utf8()?),
+                SourceRole::Sequence => source.sequence = Some(self.utf8()?),
                 SourceRole::Serial => source.serial = Some(self.long()?),
                 SourceRole::Millis => source.millis = Some(self.long()?),
                 SourceRole::Micros => source.micros = Some(self.long()?),

@@ -2,9 +2,9 @@
 //!
 //! A message that is rejected half-way is cut off again: every column is as long as the rows that passed.
 
-use std::str;
 use std::sync::Arc;
 
+use arrow::array::NullBufferBuilder;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array,
     Float64Array, Int32Array, Int64Array, ListArray, MapArray, RecordBatch, StringArray, StructArray,
@@ -53,7 +53,7 @@ pub(crate) enum Column {
     /// Ends, values of one entry, keys, items.
     Map(Vec<i32>, usize, Bytes, Box<Column>),
     /// Which branch is null, whether each value is there, the values with something beneath each null.
-    Nullable(u8, BooleanBufferBuilder, Box<Column>),
+    Nullable(u8, NullBufferBuilder, Box<Column>),
 }
 
 /// Byte strings, one behind the other. A part's fit into 31 bits: they are no longer than what [`Columns::push`] says.
@@ -216,7 +216,7 @@ impl Column {
                 Self::Map(Vec::with_capacity(rows), 1 + item.cells(), Bytes::default(), items)
             }
             Node::Nullable { null, inner } => {
-                Self::Nullable(*null, BooleanBufferBuilder::new(rows), Box::new(Self::new(inner, rows)))
+                Self::Nullable(*null, NullBufferBuilder::new(rows), Box::new(Self::new(inner, rows)))
             }
         }
     }
@@ -231,7 +231,7 @@ impl Column {
             Self::Float(values) => values.push(f32::from_le_bytes(cursor.array()?)),
             Self::Double(values) => values.push(f64::from_le_bytes(cursor.array()?)),
             Self::Bytes(values) => values.push(cursor.bytes()?),
-            Self::Text(values) => values.push(cursor.text()?.as_bytes()),
+            Self::Text(values) => values.push(cursor.utf8()?),
             Self::Decimal(values, precision) => values.push(cursor.decimal(*precision)?),
             Self::Enum(values, symbols) => values.push(cursor.symbol(symbols)?.as_bytes()),
             Self::Record(columns) => return columns.iter_mut().try_for_each(|column| column.read(cursor)),
@@ -247,7 +247,7 @@ impl Column {
                 let mut end = ends.last().copied().unwrap_or(0);
                 cursor.blocks(*cells, |cursor| {
                     end += 1;
-                    keys.push(cursor.text()?.as_bytes());
+                    keys.push(cursor.utf8()?);
                     items.read(cursor)
                 })?;
                 ends.push(end);
@@ -276,7 +276,7 @@ impl Column {
             Self::Record(columns) => columns.iter_mut().for_each(Self::push_beneath_null),
             Self::Array(ends, ..) | Self::Map(ends, ..) => ends.push(ends.last().copied().unwrap_or(0)),
             Self::Nullable(_, valid, values) => {
-                valid.append(false);
+                valid.append_null();
                 values.push_beneath_null();
             }
         }
@@ -311,7 +311,7 @@ impl Column {
     }
 
     fn is_last_null(&self) -> bool {
-        matches!(self, Self::Nullable(_, valid, _) if valid.len().checked_sub(1).is_some_and(|at| !valid.get_bit(at)))
+        matches!(self, Self::Nullable(_, valid, _) if valid.len().checked_sub(1).is_some_and(|at| !valid.is_valid(at)))
     }
 
     /// The last value, unless it is null.
@@ -335,9 +335,9 @@ impl Column {
         self.last_row().map(|columns| |at: usize| columns[at].is_last_null())
     }
 
-    fn last_text(&self) -> Option<&str> {
+    fn last_text(&self) -> Option<&[u8]> {
         match self.last()? {
-            Self::Text(values) => values.last().and_then(|bytes| str::from_utf8(bytes).ok()),
+            Self::Text(values) => values.last(),
             _ => None,
         }
     }
@@ -370,8 +370,8 @@ impl Column {
     fn finish(self, node: &Node, rows: usize, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {
         Ok(match (self, node) {
             (Self::Nullable(_, mut valid, values), Node::Nullable { inner, .. }) => {
-                let own = NullBuffer::new(valid.finish());
-                return values.finish(inner, rows, Some(own).filter(|nulls| nulls.null_count() > 0));
+                let own = valid.finish().filter(|nulls| nulls.null_count() > 0);
+                return values.finish(inner, rows, own);
             }
             (Self::Boolean(mut values), _) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             (Self::Int(values, IntKind::Plain), _) => Arc::new(Int32Array::new(values.into(), nulls)),

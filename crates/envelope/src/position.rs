@@ -1,6 +1,6 @@
 //! A change's order key and commit time, from its source block.
 
-use weir_core::order_key::{OrderKey, PostgresPosition, SqlServerPosition};
+use weir_core::order_key::{Lsn, OrderKey, PostgresPosition, SqlServerPosition};
 
 use crate::record::Reject;
 use crate::time;
@@ -8,31 +8,31 @@ use crate::time;
 /// What the walk over a message found in its source block.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Source<'a> {
-    pub connector: Option<&'a str>,
+    pub connector: Option<&'a [u8]>,
     pub millis: Option<i64>,
     pub micros: Option<i64>,
     pub nanos: Option<i64>,
-    pub commit_lsn: Option<&'a str>,
-    pub change_lsn: Option<&'a str>,
+    pub commit_lsn: Option<&'a [u8]>,
+    pub change_lsn: Option<&'a [u8]>,
     pub serial: Option<i64>,
-    pub sequence: Option<&'a str>,
+    pub sequence: Option<&'a [u8]>,
 }
 
 impl Source<'_> {
     /// The order key, by the rule of the connector that names itself in `source.connector`.
     pub(crate) fn order_key(&self) -> Result<OrderKey, Reject> {
         match self.connector {
-            Some("sqlserver") => self.sql_server(),
-            Some("postgresql") => self.postgres(),
+            Some(b"sqlserver") => self.sql_server(),
+            Some(b"postgresql") => self.postgres(),
             _ => Err(Reject::UnknownConnector),
         }
     }
 
     fn sql_server(&self) -> Result<OrderKey, Reject> {
         // Debezium prints a missing LSN as NULL where it prints it at all.
-        let lsn = |text: Option<&str>| match text {
-            None | Some("NULL") => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| Reject::BadPosition),
+        let lsn = |text: Option<&[u8]>| match text {
+            None | Some(b"NULL") => Ok(None),
+            Some(text) => Lsn::of_ascii(text).map(Some).ok_or(Reject::BadPosition),
         };
         let commit_lsn = lsn(self.commit_lsn)?.ok_or(Reject::MissingPosition)?;
         let change_lsn = lsn(self.change_lsn)?;
@@ -42,7 +42,7 @@ impl Source<'_> {
 
     fn postgres(&self) -> Result<OrderKey, Reject> {
         let sequence = self.sequence.ok_or(Reject::MissingPosition)?;
-        let [commit, own]: [Option<String>; 2] = serde_json::from_str(sequence).map_err(|_| Reject::BadPosition)?;
+        let [commit, own]: [Option<String>; 2] = serde_json::from_slice(sequence).map_err(|_| Reject::BadPosition)?;
         let number = |text: &str| text.parse::<u64>().map_err(|_| Reject::BadPosition);
         let last_commit_lsn = commit.as_deref().map_or(Ok(0), number)?;
         let lsn = number(own.as_deref().ok_or(Reject::MissingPosition)?)?;
@@ -66,12 +66,12 @@ mod tests {
     use super::*;
 
     const SQL_SERVER: Source<'static> = Source {
-        connector: Some("sqlserver"),
+        connector: Some(b"sqlserver"),
         millis: Some(5),
         micros: None,
         nanos: None,
-        commit_lsn: Some("0000002a:00000110:0001"),
-        change_lsn: Some("0000002a:00000118:0001"),
+        commit_lsn: Some(b"0000002a:00000110:0001"),
+        change_lsn: Some(b"0000002a:00000118:0001"),
         serial: Some(2),
         sequence: None,
     };
@@ -84,7 +84,10 @@ mod tests {
 
     #[test]
     fn postgres_takes_its_order_from_the_sequence() {
-        let at = |sequence| Source { connector: Some("postgresql"), sequence, ..Source::default() }.order_key();
+        let at = |sequence: Option<&str>| {
+            let sequence = sequence.map(str::as_bytes);
+            Source { connector: Some(b"postgresql"), sequence, ..Source::default() }.order_key()
+        };
         let snapshot = at(Some("[null,\"26453200\"]")).unwrap();
         let change = at(Some("[\"26733400\",\"26734056\"]")).unwrap();
         assert!(snapshot < change);
@@ -97,9 +100,9 @@ mod tests {
     #[test]
     fn a_position_that_is_missing_or_broken_is_rejected() {
         assert_eq!(Source { commit_lsn: None, ..SQL_SERVER }.order_key(), Err(Reject::MissingPosition));
-        assert_eq!(Source { commit_lsn: Some("x"), ..SQL_SERVER }.order_key(), Err(Reject::BadPosition));
+        assert_eq!(Source { commit_lsn: Some(b"x"), ..SQL_SERVER }.order_key(), Err(Reject::BadPosition));
         assert_eq!(Source { serial: Some(-1), ..SQL_SERVER }.order_key(), Err(Reject::BadPosition));
-        assert_eq!(Source { connector: Some("mysql"), ..SQL_SERVER }.order_key(), Err(Reject::UnknownConnector));
+        assert_eq!(Source { connector: Some(b"mysql"), ..SQL_SERVER }.order_key(), Err(Reject::UnknownConnector));
     }
 
     #[test]
