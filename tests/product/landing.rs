@@ -1,5 +1,6 @@
 //! Landing through the commands: topics that come, go and grow, and several workers of which some are paused.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -172,6 +173,9 @@ fn workers_lose_and_double_nothing_while_one_after_another_is_paused_and_wakes_t
     let replay = ["replay", "simulate", "--seed", "11", "--customers", "200", "--products", "100", "--orders", "20000"];
     let mut replaying = place.weir(&[&replay[..], &["--events-per-second", "400"]].concat()).start();
     let steady = [worker(&place, "a", None), worker(&place, "b", None)];
+    let rows = place.lake().join("landing/customer");
+    let is_row = |file: &PathBuf| file.starts_with(&rows) && file.to_string_lossy().contains("hour=");
+    until("events come", 3 * MINUTE, || place.lake_files().iter().any(is_row));
     for round in 0..pauses() {
         // Before any of its commits, or between that of its dead letters and that of its rows.
         let point = if round % 2 == 1 { "landing.deadletters_committed" } else { "landing.files_written" };

@@ -193,6 +193,7 @@ fn a_landing_killed_while_it_makes_a_checkpoint_goes_on_and_readers_see_every_ro
         let stream = ["stream", "--once", "--set", "landing.max_rows=1"];
         place.killed(&stream, point);
         place.run(&stream);
+        place.build();
         holds(&place);
         let log = place.lake().join("landing/customer/_delta_log");
         assert!(log.join("00000000000000000050.checkpoint.parquet").exists() || point == "checkpoint.verified");
