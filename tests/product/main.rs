@@ -6,8 +6,10 @@
 
 mod aggregate;
 mod catalog;
+mod cost;
 mod dlq;
 mod docs;
+mod drill;
 mod errors;
 mod infra;
 mod key_change;

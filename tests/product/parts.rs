@@ -1,6 +1,7 @@
 //! The path over real parts: Apache Kafka, a schema registry, PostgreSQL and Debezium, which `tests/parts/parts.py`
 //! starts for all tests at once, and ends when this process does.
 
+mod aws_local;
 mod conformance;
 mod listeners;
 mod postgres;

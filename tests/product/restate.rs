@@ -248,7 +248,7 @@ fn a_replay_proves_the_zones_and_finds_a_row_that_was_tampered_with() {
 }
 
 /// Copies a data file of a table and commits the copy.
-fn double(place: &Place, zone: &str, table: &str) {
+pub fn double(place: &Place, zone: &str, table: &str) {
     let folder = place.lake_files().into_iter().find_map(|path| {
         let log: PathBuf = path.parent()?.to_owned();
         log.ends_with(format!("{zone}/{table}/_delta_log")).then_some(log)

@@ -56,4 +56,5 @@ def plain(value):
     return str(value)
 
 
-main()
+if __name__ == "__main__":
+    main()

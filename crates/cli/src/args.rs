@@ -80,8 +80,8 @@ pub enum Command {
     Dlq(Dlq),
     /// Builds staging, curated and the warehouse from what is new
     Build(Build),
-    /// Says what a build would do, why, and how much it would read
-    Plan(Part),
+    /// Says what a build would do, why, and how much it would read; `--cost` what a month on AWS costs
+    Plan(Plan),
     /// Serves the warehouse on the Postgres wire until Ctrl-C
     Serve(Serve),
     /// Runs SQL on the warehouse
@@ -92,6 +92,8 @@ pub enum Command {
     Reconcile,
     /// Kills the path under load, again and again, and compares every zone with what was sent
     Chaos(Chaos),
+    /// Rehearses disaster recovery on a copy: loses, rebuilds, proves, and holds the time to the declared objectives
+    Drill,
     /// Runs the models' unit tests, offline
     Test(Part),
     /// Recomputes the curated tables from their histories and checks their invariants
@@ -381,6 +383,38 @@ pub struct Build {
     pub upto: Upto,
     #[command(flatten)]
     pub part: Part,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub part: Part,
+    /// Estimates what the environment costs on AWS in a month, from its sizes and from what its lake has seen
+    #[arg(long, conflicts_with = "select")]
+    pub cost: bool,
+    #[command(flatten)]
+    pub load: Load,
+}
+
+/// What an estimate of the cost is made of, where files and lake do not say it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of --cost")]
+pub struct Load {
+    /// Sizes of the environment. Left out: `infra/environments/<ENV>/sizes.auto.tfvars.json` in a folder above the pipeline
+    #[arg(long, value_name = "FILE", requires = "cost")]
+    pub sizes: Option<PathBuf>,
+    /// Prices, in place of the shipped ones
+    #[arg(long, value_name = "FILE", requires = "cost")]
+    pub prices: Option<PathBuf>,
+    /// Change events a day
+    #[arg(long, value_name = "N", requires = "cost", value_parser = clap::value_parser!(u64).range(1..))]
+    pub events_per_day: Option<u64>,
+    /// Hours a month in which somebody queries a serverless warehouse
+    #[arg(long, value_name = "N", requires = "cost", value_parser = clap::value_parser!(u64).range(..=730))]
+    pub query_hours: Option<u64>,
+    /// The month after so many months in use
+    #[arg(long, value_name = "N", requires = "cost", value_parser = clap::value_parser!(u64).range(1..))]
+    pub months: Option<u64>,
 }
 
 /// A part of the pipeline.

@@ -11,6 +11,7 @@ The whole path
   status      Say what waits and how fresh each zone is     weir status --within 1h
   reconcile   Compare the stream with every zone            weir reconcile
   chaos       Kill the path under load, and reconcile       weir chaos --zone landing --kills 20
+  drill       Rehearse disaster recovery on a copy          weir drill
   table       Look after the tables' files; list builds     weir table health
   check       Check the curated tables' invariants          weir check
   validate    Check the pipeline's files, offline           weir validate --env prod
@@ -29,7 +30,7 @@ Landing
   stream      Move the stream into the landing zone         weir stream --once
   dlq         Dead letters: list, show, replay, discard     weir dlq ls
 Staging, curated
-  plan        Say what a build would do, and why            weir plan --select +dim_customer+
+  plan        Say what a build would do, or a month costs   weir plan --select +dim_customer+
   build       Build the zones from what is new              weir build --upto curated
   restate     Rebuild a model's history, diff first         weir restate dim_customer --apply
 Warehouse

@@ -102,6 +102,7 @@ pub(crate) struct Inner {
     /// How old a file that no commit names must be to be nobody's: on a store, the clock is another machine's, and
     /// a commit whose sender is gone may still arrive.
     pub(crate) settled: Duration,
+    is_scratch: bool,
 }
 
 impl Lake {
@@ -173,6 +174,7 @@ impl Lake {
             run,
             opened,
             settled,
+            is_scratch,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -180,6 +182,17 @@ impl Lake {
     /// The root: an absolute path or `s3://bucket/prefix`, without a final slash.
     pub fn location(&self) -> &str {
         &self.inner.location
+    }
+
+    /// The folder of this machine in which other programs find the lake's files; none for a bucket, nor for a scratch lake.
+    pub fn folder(&self) -> Option<&FilePath> {
+        (matches!(self.inner.root, Root::Folder(_)) && !self.inner.is_scratch)
+            .then(|| FilePath::new(&self.inner.location))
+    }
+
+    /// Whether what is done to it is done on a copy, which goes with it.
+    pub fn is_scratch(&self) -> bool {
+        self.inner.is_scratch
     }
 
     /// The memory limit, in bytes. The query engine keeps it by itself; who holds rows outside of it cuts its work

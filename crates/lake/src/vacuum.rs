@@ -15,6 +15,7 @@ use object_store::path::Path;
 use weir_core::failpoint;
 
 use crate::error::LakeError;
+use crate::file::DataFile;
 use crate::table::Table;
 
 /// What is in a table's folder.
@@ -146,6 +147,12 @@ impl Table {
         let stored = self.stored().await?;
         let unnamed = stored.data.iter().filter(|(path, _)| !self.files.contains_key(*path));
         Ok(unnamed.fold((0, 0), |(files, bytes), (_, meta)| (files + 1, bytes + meta.bytes)))
+    }
+
+    /// Data files that this version names and that are not there, as in a copy that has not come to its end.
+    pub async fn absent(&self) -> Result<Vec<DataFile>, LakeError> {
+        let stored = self.stored().await?;
+        Ok(self.files().filter(|file| !stored.data.contains_key(&file.path)).cloned().collect())
     }
 
     async fn stored(&self) -> Result<Stored, LakeError> {

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use weir_core::diagnosis::Diagnosed;
@@ -12,21 +11,10 @@ use weir_staging::Stager;
 use weir_warehouse::Warehouse;
 
 use crate::counts::{ZoneCount, counts};
-use crate::progress::Progress;
+use crate::progress::{Clock, Progress, StageReport};
 use crate::reconcile::{LedgerWitness, Reconciliation, reconcile};
 use crate::site::Site;
 use crate::{run, warehouse};
-
-/// What a stage did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StageReport {
-    /// Its name.
-    pub stage: &'static str,
-    /// Rows or records that it went through in this run.
-    pub rows: u64,
-    /// How long it took.
-    pub seconds: f64,
-}
 
 /// What a demo run shows.
 #[derive(Debug, Clone, Serialize)]
@@ -45,7 +33,7 @@ pub async fn demo(
     source: Arc<Source>,
     progress: Arc<dyn Progress>,
 ) -> Result<(DemoReport, Arc<Warehouse>), Diagnosed> {
-    let mut clock = Clock { stages: Vec::new(), progress: progress.clone(), since: Instant::now() };
+    let mut clock = Clock::new(progress.clone());
     // Opened first: a warehouse that another process holds is told before anything is done.
     let double = warehouse::open(site)?;
 
@@ -86,23 +74,4 @@ pub async fn demo(
 
     let report = DemoReport { stages: clock.stages, counts: counts(&site.lake).await?, reconciliation };
     Ok((report, double))
-}
-
-struct Clock {
-    stages: Vec<StageReport>,
-    progress: Arc<dyn Progress>,
-    since: Instant,
-}
-
-impl Clock {
-    fn begin(&mut self, stage: &'static str, total: Option<u64>) {
-        self.progress.begin(stage, total);
-        self.since = Instant::now();
-    }
-
-    fn end(&mut self, stage: &'static str, rows: u64) {
-        let took: Duration = self.since.elapsed();
-        self.progress.end();
-        self.stages.push(StageReport { stage, rows, seconds: took.as_secs_f64() });
-    }
 }

@@ -107,6 +107,26 @@ pub enum OperateError {
         /// The table.
         table: weir_core::name::TableName,
     },
+    /// A drill was asked of a lake that no finished build stands behind.
+    #[error("there is nothing to rehearse on: {what}")]
+    Undrillable {
+        /// What is not there.
+        what: String,
+    },
+    /// A file that an estimate of the cost needs cannot be used.
+    #[error("cannot estimate the cost from `{path}`: {reason}")]
+    CostFile {
+        /// The file.
+        path: PathBuf,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// What is to be paid for has no price.
+    #[error("there is no price of `{name}`")]
+    NoPrice {
+        /// Its name in the file of prices.
+        name: String,
+    },
     /// The catalog's service does not answer.
     #[error("the catalog at {endpoint} does not answer: {reason}")]
     CatalogAway {
@@ -215,6 +235,24 @@ impl Diagnose for OperateError {
                 "the key never came, or its changes have not landed yet",
                 "check the key's spelling; `weir stream --once` lands what waits in the stream",
                 Retry::Never,
+            ),
+            Self::Undrillable { .. } => (
+                "W9701",
+                "a drill compares with the state before, so a build must have published all that has come",
+                "run `weir build`, then `weir drill` again",
+                Retry::Later,
+            ),
+            Self::CostFile { .. } => (
+                "W9702",
+                "the file is missing, or lacks what the estimate reads",
+                "name the environment's sizes with `--sizes FILE`, or prices of the shipped form with `--prices FILE`",
+                Retry::AfterUsage,
+            ),
+            Self::NoPrice { .. } => (
+                "W9703",
+                "the environment has a size that the shipped prices do not know",
+                "copy the shipped prices, add this one from AWS's page, and name the file with `--prices`",
+                Retry::AfterUsage,
             ),
             Self::CatalogAway { .. } => (
                 "W9501",

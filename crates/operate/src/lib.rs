@@ -10,8 +10,10 @@
 pub mod building;
 pub mod catalog;
 pub mod chaos;
+pub mod cost;
 pub mod counts;
 pub mod demo;
+pub mod drill;
 mod error;
 mod hive;
 pub mod infrastructure;
@@ -21,6 +23,7 @@ pub mod openlineage;
 pub mod plan;
 pub mod progress;
 pub mod reconcile;
+mod replica;
 pub mod run;
 pub mod running;
 pub mod schema;

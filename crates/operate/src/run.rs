@@ -75,7 +75,11 @@ pub async fn land(site: &Site, until: &Until) -> Result<Landings, Diagnosed> {
         let group = group(&site.project.name, &table.name, site.lake.location());
         workers.spawn(async move {
             let landed = async {
-                let feed = Consumer::of_group(&connection, &table.topic, &group)?;
+                // A copy's positions are none that the lake's group may hear of.
+                let feed = match lake.is_scratch() {
+                    true => Consumer::new(&connection, &table.topic)?,
+                    false => Consumer::of_group(&connection, &table.topic, &group)?,
+                };
                 let source = weir_landing::Source { feed, schemas: registry };
                 Ok::<_, Diagnosed>(weir_landing::land(&table, &settings, &lake, source, until).await?)
             };

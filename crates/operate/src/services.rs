@@ -65,6 +65,12 @@ impl Services {
         })
     }
 
+    /// The same brokers and registry, for another site of this process, which stops nothing.
+    pub(crate) fn shared(&self) -> Self {
+        let (connection, registry) = (self.connection.clone(), self.registry.clone());
+        Self { connection, registry, broker: None, embedded_registry: None }
+    }
+
     /// Whether this process runs them. Others have secrets in their settings, which go into no file.
     pub fn are_embedded(&self) -> bool {
         self.broker.is_some() && self.embedded_registry.is_some()

@@ -50,11 +50,13 @@ pub async fn open_lake(project: &Project) -> Result<Lake, Diagnosed> {
     Ok(Lake::open(Options::from(&project.lake)).await?)
 }
 
-/// The project in a folder of embedded parts: a relative `lake.root` is below it.
+/// The project in a folder of embedded parts: a relative root of a lake is below it.
 pub fn in_folder(mut project: Project, dir: &Path) -> Project {
-    if let LakeRoot::Folder(root) = &mut project.lake.root {
-        // An absolute root stays what it is.
-        *root = dir.join(&*root);
+    for root in [&mut project.lake.root].into_iter().chain(&mut project.recovery.replica) {
+        if let LakeRoot::Folder(root) = root {
+            // An absolute root stays what it is.
+            *root = dir.join(&*root);
+        }
     }
     project
 }

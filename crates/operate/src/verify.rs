@@ -63,9 +63,19 @@ impl Line {
 /// Replays staging and curated in another place and compares every table. Nothing is left behind.
 pub async fn verify(project: &Project, lake: &Lake) -> Result<Vec<Line>, Diagnosed> {
     refuse_behind(project, lake).await?;
-    let mut lines = Vec::new();
     let staged = lake.scratch(&["staging", "quarantine", "quality"]).await?;
     Stager::default().run(project, &staged).await?;
+    let mut lines = staging(project, lake, &staged).await?;
+    drop(staged);
+    let tampered = lines.iter().any(|line| !line.agrees());
+    let built = weir_curated::rebuilt(project, lake, tampered).await?;
+    lines.extend(curated(project, lake, &built).await?);
+    Ok(lines)
+}
+
+/// Staging and quarantine of a lake, held to those that `staged` holds.
+pub(crate) async fn staging(project: &Project, lake: &Lake, staged: &Lake) -> Result<Vec<Line>, Diagnosed> {
+    let mut lines = Vec::new();
     for zone in [Zone::Staging, Zone::Quarantine] {
         for table in &project.tables {
             let mut names: Vec<String> = table.key.iter().map(ToString::to_string).collect();
@@ -73,23 +83,26 @@ pub async fn verify(project: &Project, lake: &Lake) -> Result<Vec<Line>, Diagnos
             let what = What { zone, table: table.name.as_str(), by: &names, shown: &names[..table.key.len()] };
             let hidden = table.key.iter().any(|name| table.pii.contains(name));
             let reach = reach(lake, table.name.as_str()).await?;
-            lines.extend(compare(lake, &staged, &what, hidden, reach).await?);
+            lines.extend(compare(lake, staged, &what, hidden, reach).await?);
         }
     }
-    drop(staged);
-    let tampered = lines.iter().any(|line| !line.agrees());
-    let built = weir_curated::rebuilt(project, lake, tampered).await?;
+    Ok(lines)
+}
+
+/// Curated of a lake, held to that of `built`.
+pub(crate) async fn curated(project: &Project, lake: &Lake, built: &Lake) -> Result<Vec<Line>, Diagnosed> {
+    let mut lines = Vec::new();
     for model in &project.models {
         let (by, shown) = (load_key(model), model.key.iter().map(ToString::to_string).collect::<Vec<_>>());
         let what = What { zone: Zone::Curated, table: model.name.as_str(), by: &by, shown: &shown };
         let hidden = model.key.iter().any(|name| weir_curated::hides(&project.tables, model, name.as_str()));
-        lines.extend(compare(lake, &built, &what, hidden, i64::MIN).await?);
+        lines.extend(compare(lake, built, &what, hidden, i64::MIN).await?);
     }
     Ok(lines)
 }
 
 /// What landed and was not staged yet would be replayed too.
-async fn refuse_behind(project: &Project, lake: &Lake) -> Result<(), Diagnosed> {
+pub(crate) async fn refuse_behind(project: &Project, lake: &Lake) -> Result<(), Diagnosed> {
     for table in &project.tables {
         let name = table.name.as_str();
         let Some(landing) = lake.table(Zone::Landing, name).await? else { continue };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use weir_core::diagnosis::Diagnosed;
-use weir_project::{LakeRoot, Project, WarehouseTarget};
+use weir_project::{Project, WarehouseTarget};
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
 use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError, load};
@@ -111,10 +111,9 @@ fn embedded(project: &Project) -> Result<(), OperateError> {
 
 /// The lake's files, for load scripts. Called in the runtime that drives requests to a bucket.
 pub(crate) fn lake_files(site: &Site) -> LakeFiles {
-    let location = site.lake.location();
-    match &site.project.lake.root {
-        LakeRoot::Folder(_) => LakeFiles::Folder(location.into()),
-        LakeRoot::S3(_) => LakeFiles::Bucket(Bucket::new(location, site.lake.store(), Handle::current())),
+    match site.lake.folder() {
+        Some(folder) => LakeFiles::Folder(folder.to_owned()),
+        None => LakeFiles::Bucket(Bucket::new(site.lake.location(), site.lake.store(), Handle::current())),
     }
 }
 

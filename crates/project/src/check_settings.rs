@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use crate::error::{Fault, Problem};
+use crate::recovery::Recovery;
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
 use crate::settings::{
@@ -25,6 +26,7 @@ pub(crate) struct Settings {
     pub metrics: Metrics,
     pub lineage: Lineage,
     pub catalog: Catalog,
+    pub recovery: Recovery,
 }
 
 /// Checks all sections; every problem is reported.
@@ -51,6 +53,7 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
         metrics: Metrics { listen: check.address("metrics.listen") },
         lineage: check.lineage(),
         catalog: check.catalog(),
+        recovery: check.recovery(),
     };
     if check.problems.is_empty() { Ok(settings) } else { Err(check.problems) }
 }
@@ -105,6 +108,12 @@ impl Check<'_> {
                 least
             }
         }
+    }
+
+    /// Optional: what is not declared is measured, and held to nothing.
+    fn objective(&mut self, path: &str) -> Option<Duration> {
+        self.setting(path)?;
+        Some(self.duration(path, Duration::from_millis(1)))
     }
 
     fn size(&mut self, path: &str, least: ByteSize) -> ByteSize {
@@ -296,7 +305,7 @@ impl Check<'_> {
     }
 
     fn lake(&mut self) -> Lake {
-        let root = self.lake_root();
+        let root = self.root("lake.root");
         if matches!(root, LakeRoot::Folder(_)) {
             for path in ["lake.region", "lake.endpoint", "lake.kms_key"] {
                 self.useless(path, "`lake.root` is a folder");
@@ -307,6 +316,16 @@ impl Check<'_> {
         let memory = self.size("lake.memory", ByteSize::mib(64));
         let vacuum_after = self.duration("lake.vacuum_after", Duration::from_secs(1));
         Lake { root, region, endpoint, kms_key, memory, vacuum_after }
+    }
+
+    fn recovery(&mut self) -> Recovery {
+        let replica = self.some("recovery.replica").map(|_| self.root("recovery.replica"));
+        if !matches!(replica, Some(LakeRoot::S3(_))) {
+            self.useless("recovery.replica_region", "`recovery.replica` is no bucket");
+        }
+        let replica_region = self.some("recovery.replica_region");
+        let (rto, rpo) = (self.objective("recovery.rto"), self.objective("recovery.rpo"));
+        Recovery { rto, rpo, replica, replica_region }
     }
 
     fn lineage(&mut self) -> Lineage {
@@ -359,24 +378,17 @@ impl Check<'_> {
         self.setting(path).map(|setting| setting.value.clone()).filter(|text| !text.is_empty())
     }
 
-    fn lake_root(&mut self) -> LakeRoot {
-        let text = self.text("lake.root");
+    /// A folder or a bucket that holds a lake.
+    fn root(&mut self, path: &str) -> LakeRoot {
+        const FIX: &str = "use a folder or `s3://bucket/prefix`";
+        let text = self.text(path);
         match text.split_once("://") {
-            Some(("s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => LakeRoot::S3(text),
-            Some((scheme, _)) => {
-                self.bad(
-                    "lake.root",
-                    format!("`{scheme}://` is no place for a lake"),
-                    "use a folder or `s3://bucket/prefix`",
-                );
-                LakeRoot::Folder("lake".into())
-            }
-            None if text.is_empty() => {
-                self.bad("lake.root", "it is empty", "use a folder or `s3://bucket/prefix`");
-                LakeRoot::Folder("lake".into())
-            }
-            None => LakeRoot::Folder(text.into()),
+            Some(("s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => return LakeRoot::S3(text),
+            Some((scheme, _)) => self.bad(path, format!("`{scheme}://` is no place for a lake"), FIX),
+            None if text.is_empty() => self.bad(path, "it is empty", FIX),
+            None => return LakeRoot::Folder(text.into()),
         }
+        LakeRoot::Folder("lake".into())
     }
 
     fn warehouse(&mut self) -> Warehouse {

@@ -43,6 +43,8 @@ pub struct EnvironmentFile {
     pub lineage: Option<LineageFile>,
     /// Where other engines find the lake's tables.
     pub catalog: Option<CatalogFile>,
+    /// What a disaster may cost; `weir drill` holds the pipeline to it.
+    pub recovery: Option<crate::recovery::RecoveryFile>,
 }
 
 /// `stream:`

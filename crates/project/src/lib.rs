@@ -45,6 +45,7 @@ pub mod model;
 mod needs;
 mod order;
 mod project;
+mod recovery;
 mod resolve;
 mod schema;
 mod secret;
@@ -68,6 +69,7 @@ pub use model::{
 };
 pub use needs::Needs;
 pub use project::Project;
+pub use recovery::Recovery;
 pub use resolve::{Origin, ResolvedSetting};
 pub use schema::json_schemas;
 pub use secret::SecretText;

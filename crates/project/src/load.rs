@@ -105,6 +105,7 @@ pub(crate) fn load_with(
             metrics: settings.metrics,
             lineage: settings.lineage,
             catalog: settings.catalog,
+            recovery: settings.recovery,
             tables: tables.tables,
             models,
             tests,

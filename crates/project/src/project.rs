@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use weir_core::name::{Identifier, ModelName, TableName};
 
 use crate::model::Model;
+use crate::recovery::Recovery;
 use crate::settings::{Catalog, Curated, Lake, Landing, Lineage, Metrics, Staging, Stream, Warehouse};
 use crate::table::Table;
 use crate::unit_test::UnitTest;
@@ -39,6 +40,8 @@ pub struct Project {
     pub lineage: Lineage,
     /// Where other engines find the lake's tables.
     pub catalog: Catalog,
+    /// What a disaster may cost.
+    pub recovery: Recovery,
     /// Source tables, in declared order (files by name, tables as listed in `sources/*.yaml`).
     pub tables: Vec<Table>,
     /// Curated models in build order: dimensions, facts, the date dimension, aggregates.

@@ -17,10 +17,10 @@ impl Selection {
     /// is none. A term is `name`, `+name` (with all that it is made from), `name+` (with all that is made from it) or
     /// both; terms with a comma between them select what all of them name.
     pub fn new(project: &Project, expressions: &[String]) -> Result<Self, ProjectError> {
-        let graph = Graph::new(&project.tables, &project.models);
         if expressions.is_empty() {
-            return Ok(Self(graph.nodes().cloned().collect()));
+            return Ok(Self::all(project));
         }
+        let graph = Graph::new(&project.tables, &project.models);
         let mut selected = BTreeSet::new();
         let mut problems = Vec::new();
         for term in expressions.iter().flat_map(|expression| expression.split_whitespace()) {
@@ -39,6 +39,11 @@ impl Selection {
             problems.push(Problem::new(fault, Place::whole("--select")));
         }
         if problems.is_empty() { Ok(Self(selected)) } else { Err(ProjectError::new(problems)) }
+    }
+
+    /// Every table and model.
+    pub fn all(project: &Project) -> Self {
+        Self(Graph::new(&project.tables, &project.models).nodes().cloned().collect())
     }
 
     /// Whether `staging.<table>` is selected.

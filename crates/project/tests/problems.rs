@@ -5,6 +5,8 @@ use std::path::Path;
 
 use weir_project::{load, validate};
 
+#[path = "problems/recovery.rs"]
+mod recovery;
 #[path = "problems/stream.rs"]
 mod stream;
 

@@ -69,6 +69,8 @@ pub struct Consumer {
     topic: String,
     brokers: String,
     started: Vec<(i32, Start)>,
+    /// Whether there is a group that hears of positions.
+    publishes: bool,
     /// An error that came behind records: they are handed over first, then it is.
     pending: Mutex<Option<KafkaError>>,
 }
@@ -76,7 +78,7 @@ pub struct Consumer {
 impl Consumer {
     /// Connects; reads nothing yet.
     pub fn new(connection: &Connection, topic: &str) -> Result<Self, StreamError> {
-        Self::of_group(connection, topic, NO_GROUP)
+        Ok(Self { publishes: false, ..Self::of_group(connection, topic, NO_GROUP)? })
     }
 
     /// As [`Consumer::new`], for a group that it may join, and where it may publish its positions.
@@ -107,6 +109,7 @@ impl Consumer {
             topic: topic.to_owned(),
             brokers: connection.brokers().to_owned(),
             started: Vec::new(),
+            publishes: true,
             pending: Mutex::new(None),
         })
     }
@@ -184,7 +187,8 @@ impl Consumer {
                 tracing::debug!(%error, "position not published");
             }
         }
-        if list.count() > 0
+        if self.publishes
+            && list.count() > 0
             && let Err(error) = self.inner.commit(&list, CommitMode::Async)
         {
             tracing::debug!(%error, "positions not published");

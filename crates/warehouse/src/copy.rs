@@ -40,7 +40,9 @@ pub struct Meta {
 /// Loads, and gives the number of rows.
 pub(crate) fn run(connection: &Connection, copy: &Copy, shared: &Shared) -> Result<u64, WarehouseError> {
     let fetched = match &shared.bucket {
-        Some(bucket) if copy.from.starts_with("s3://") => Some(fetched(copy, bucket, &shared.spool())?),
+        Some(bucket) if copy.from.starts_with("s3://") || bucket.path(&copy.from).is_some() => {
+            Some(fetched(copy, bucket, &shared.spool())?)
+        }
         _ => None,
     };
     let files = match &fetched {

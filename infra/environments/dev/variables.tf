@@ -3,6 +3,11 @@ variable "pipeline" {
   type        = any
 }
 
+variable "sizes" {
+  description = "How large the parts are: from sizes.auto.tfvars.json, which `weir plan --cost` reads too."
+  type        = any
+}
+
 variable "account_id" {
   description = "AWS account."
   type        = string

@@ -5,8 +5,10 @@ mod catalog;
 mod chaos;
 mod check;
 mod config;
+mod cost;
 mod demo;
 mod dlq;
+mod drill;
 mod explain;
 mod lineage;
 mod plan;
@@ -60,6 +62,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check => check::run(&global).await,
         Command::Chaos(args) => chaos::run(&global, &args).await,
         Command::Reconcile => reconcile::run(&global).await,
+        Command::Drill => drill::run(&global).await,
         Command::Status(args) => status::run(&global, &args).await,
         Command::Catalog(args) => catalog::run(&global, &args).await,
         Command::Lineage(args) => lineage::run(&global, &args).await,

@@ -1,4 +1,4 @@
-//! `weir plan`
+//! `weir plan`; with `--cost`, see [`super::cost`].
 
 use std::process::ExitCode;
 
@@ -6,13 +6,16 @@ use serde_json::json;
 use weir_operate::plan::{self, Builds, Reason};
 use weir_operate::site;
 
-use crate::args::{Global, Part};
+use crate::args::{Global, Plan};
 use crate::failure::Failure;
 use crate::output::{Listing, thousands};
 
-pub async fn run(global: &Global, part: &Part) -> Result<ExitCode, Failure> {
+pub async fn run(global: &Global, args: &Plan) -> Result<ExitCode, Failure> {
     let project = super::project(global)?;
-    let selection = super::selection(&project, part)?;
+    if args.cost {
+        return super::cost::run(global, &project, &args.load).await;
+    }
+    let selection = super::selection(&project, &args.part)?;
     let lake = site::open_lake(&project).await?;
     let found = plan::plan(&project, &lake, &selection).await?;
     let mut listing = Listing::new(["zone", "table", "build", "new rows", "stored rows", "buckets", "why"]);

@@ -62,9 +62,23 @@ async fn verify(global: &Global) -> Result<ExitCode, Failure> {
     let project = super::project(global)?;
     let lake = sites::open_lake(&project).await?;
     let lines = verify::verify(&project, &lake).await?;
+    listing(&lines).print(global.output)?;
+    let equal = lines.iter().all(verify::Line::agrees);
+    if global.output == Format::Table {
+        let gone: u64 = lines.iter().map(|line| line.out_of_reach).sum();
+        if gone > 0 {
+            line(&format!("{} rows left landing by its retention and were not replayed", thousands(gone)))?;
+        }
+        line(if equal { "every table is what its source gives" } else { "the tables differ" })?;
+    }
+    if equal { Ok(ExitCode::SUCCESS) } else { Err(Failure::Said) }
+}
+
+/// Tables against what was built again.
+pub fn listing<'a>(lines: impl IntoIterator<Item = &'a verify::Line>) -> Listing {
     let mut listing =
         Listing::new(["zone", "table", "expected", "found", "missing", "doubled", "different", "out of reach", "keys"]);
-    for line in &lines {
+    for line in lines {
         listing.row([
             json!(line.zone),
             json!(line.table),
@@ -77,16 +91,7 @@ async fn verify(global: &Global) -> Result<ExitCode, Failure> {
             json!(line.keys.join(", ")),
         ]);
     }
-    listing.print(global.output)?;
-    let equal = lines.iter().all(verify::Line::agrees);
-    if global.output == Format::Table {
-        let gone: u64 = lines.iter().map(|line| line.out_of_reach).sum();
-        if gone > 0 {
-            line(&format!("{} rows left landing by its retention and were not replayed", thousands(gone)))?;
-        }
-        line(if equal { "every table is what its source gives" } else { "the tables differ" })?;
-    }
-    if equal { Ok(ExitCode::SUCCESS) } else { Err(Failure::Said) }
+    listing
 }
 
 fn spec(args: &Simulate) -> Result<Spec, Failure> {

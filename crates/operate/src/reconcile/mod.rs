@@ -10,7 +10,7 @@ mod star;
 mod stream;
 pub(crate) mod tally;
 pub(crate) mod values;
-mod warehouse;
+pub(crate) mod warehouse;
 pub(crate) mod zones;
 
 use weir_core::diagnosis::Diagnosed;

@@ -27,6 +27,8 @@ pub struct Sums {
     pub milliseconds: u64,
     /// Micro-batches.
     pub commits: u64,
+    /// When the first of them was committed, milliseconds since 1970 UTC.
+    pub first: Option<i64>,
 }
 
 /// A micro-batch.
@@ -109,6 +111,7 @@ impl Seen {
             self.sums.bytes += last.bytes;
             self.sums.milliseconds += last.milliseconds;
             self.sums.commits += 1;
+            self.sums.first = Some(self.sums.first.map_or(last.at, |first| first.min(last.at)));
         }
         self.last = Some(last);
     }
@@ -120,6 +123,6 @@ pub(super) async fn last_commit(table: &Table) -> Result<Option<i64>, Diagnosed>
     Ok(infos.last().map(time))
 }
 
-fn time(commit: &CommitInfo) -> i64 {
+pub(crate) fn time(commit: &CommitInfo) -> i64 {
     commit.info.get("timestamp").and_then(Value::as_i64).unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use weir_landing::letters::open_counts;
 use weir_project::{Project, Table};
 use weir_stream::{Connection, Consumer};
 
+pub(crate) use self::landing::time as time_of;
 pub use self::landing::{LastBatch, Sums};
 pub use self::offsets::PartitionStatus;
 use crate::plan::unstaged;
@@ -62,6 +63,11 @@ pub struct Status {
     pub published: Option<BuildAt>,
     /// The build that the warehouse has loaded.
     pub loaded: Option<BuildAt>,
+}
+
+/// What a table's micro-batches did since then, milliseconds since 1970 UTC; nothing before it has landed.
+pub(crate) async fn landed_since(lake: &Lake, table: &TableName, since: i64) -> Result<Sums, Diagnosed> {
+    Ok(landing::Seen::open(lake, table, since).await?.map(|seen| seen.sums).unwrap_or_default())
 }
 
 /// A staging table, and when its newest commit was made.

@@ -194,6 +194,12 @@ impl Diagnose for WarehouseError {
                 "restore the missing publication, or begin with a new warehouse file",
                 Retry::Never,
             ),
+            Self::AnotherLine { .. } => (
+                "W7044",
+                "curated was built anew after a loss, so its builds count from 1 again, or the warehouse is another lake's",
+                "restore curated as it was, or let the warehouse begin anew: docs/recovery.md says how",
+                Retry::Never,
+            ),
             Self::ManifestWrite { .. } => (
                 "W7043",
                 "the lake's folder is not writable or the disk is full",

@@ -158,6 +158,12 @@ pub enum WarehouseError {
         /// The one that must come first.
         missing: u64,
     },
+    /// The lake's builds are not those that were loaded.
+    #[error("build {build} that the warehouse has loaded is not the lake's build {build}")]
+    AnotherLine {
+        /// The newest that was loaded.
+        build: u64,
+    },
     /// A manifest of a load could not be written to the lake.
     #[error("could not write the manifest `{path}`")]
     ManifestWrite {
@@ -316,7 +322,7 @@ impl WarehouseError {
                 "22023"
             }
             Self::Placeholder { .. } => "42P02",
-            Self::MissingBuild { .. } => "55000",
+            Self::MissingBuild { .. } | Self::AnotherLine { .. } => "55000",
             Self::TopicRecreated { .. } | Self::RecordsGone { .. } | Self::NoBrokers { .. } => "55000",
             Self::Topic { .. } => "58000",
         }

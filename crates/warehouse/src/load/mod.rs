@@ -28,6 +28,9 @@ pub struct Loaded {
 /// Asks a load ledger for its newest build.
 pub const LAST_BUILD: &str = "SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger";
 
+/// What a load ledger says of the tables of a build.
+const LOADED: &str = "SELECT table_name, version, upserts, deletes FROM staging.load_ledger";
+
 /// The newest build in the load ledger; 0 if none.
 pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
     if !session.exists("staging", "load_ledger")? {
@@ -40,9 +43,9 @@ pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
 
 /// Publications of a lake behind `last`, in order, without a gap.
 pub fn pending(lake: &LakeFiles, last: u64) -> Result<Vec<Publication>, WarehouseError> {
-    let failed = |path: &str, source| WarehouseError::Publication { path: path.to_owned(), source };
     let folder = "curated/_published";
-    let names = lake.names(folder).map_err(|source| failed(folder, source))?;
+    let failed = |source| WarehouseError::Publication { path: folder.to_owned(), source };
+    let names = lake.names(folder).map_err(failed)?;
     let number = |name: &String| name.strip_suffix(".json").and_then(|digits| digits.parse::<u64>().ok());
     let mut builds: Vec<u64> = names.iter().filter_map(number).filter(|build| *build > last).collect();
     builds.sort_unstable();
@@ -51,11 +54,48 @@ pub fn pending(lake: &LakeFiles, last: u64) -> Result<Vec<Publication>, Warehous
         if build != wanted {
             return Err(WarehouseError::MissingBuild { build, missing: wanted });
         }
-        let path = Publication::path(build);
-        let bytes = lake.read(&path).map_err(|source| failed(&path, source))?;
-        publications.push(serde_json::from_slice(&bytes).map_err(|error| failed(&path, error.into()))?);
+        publications.push(publication(lake, build)?);
     }
     Ok(publications)
+}
+
+fn publication(lake: &LakeFiles, build: u64) -> Result<Publication, WarehouseError> {
+    let path = Publication::path(build);
+    let read = lake.read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(Into::into));
+    read.map_err(|source| WarehouseError::Publication { path, source })
+}
+
+/// Refuses a lake whose build `last` is not the one that was loaded: where curated was built anew after a loss, builds count
+/// from 1 again, and what they change is not what the warehouse lacks.
+fn refuse_another_line(session: &mut Session, lake: &LakeFiles, last: u64) -> Result<(), WarehouseError> {
+    if last == 0 {
+        return Ok(());
+    }
+    let another = || WarehouseError::AnotherLine { build: last };
+    let published = match publication(lake, last) {
+        Err(WarehouseError::Publication { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(another());
+        }
+        published => published?,
+    };
+    let rows: Vec<String> = published.tables.iter().map(|table| ledger_row(table).join("/")).collect();
+    let mut same = true;
+    session.each_row(&format!("{LOADED} WHERE build = {last}"), |row| {
+        let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+        same &= rows.contains(&row.join("/"));
+    })?;
+    if same { Ok(()) } else { Err(another()) }
+}
+
+/// What the load ledger says of a table's part in a build, but for the build.
+fn ledger_row(table: &PublishedTable) -> [String; 4] {
+    let (upserts, deletes) = sums(table);
+    [table.table.to_string(), table.version.to_string(), upserts.to_string(), deletes.to_string()]
+}
+
+/// Rows set and rows deleted.
+fn sums(table: &PublishedTable) -> (u64, u64) {
+    table.change_sets.iter().fold((0, 0), |(u, d), set| (u + set.upserts, d + set.deletes))
 }
 
 /// Loads publications that follow each other in one transaction: writes their manifests to the lake, then runs their
@@ -74,13 +114,14 @@ pub fn apply(
     }
     let text = substitute(&script(project, publications), values)?;
     run_script(session, &text, ("warehouse.load_before_commit", "warehouse.load_committed"))?;
-    let sums = |table: &PublishedTable| {
-        let sums = table.change_sets.iter().fold((0, 0), |(u, d), set| (u + set.upserts, d + set.deletes));
-        (table.table.to_string(), sums.0, sums.1)
+    let of_table = |table: &PublishedTable| {
+        let (upserts, deletes) = sums(table);
+        (table.table.to_string(), upserts, deletes)
     };
-    let loaded = publications
-        .iter()
-        .map(|publication| Loaded { build: publication.build, tables: publication.tables.iter().map(sums).collect() });
+    let loaded = publications.iter().map(|publication| {
+        let tables = publication.tables.iter().map(of_table).collect();
+        Loaded { build: publication.build, tables }
+    });
     Ok(loaded.collect())
 }
 
@@ -92,6 +133,7 @@ pub fn apply_pending(
     values: &Placeholders,
 ) -> Result<Vec<Loaded>, WarehouseError> {
     let last = last_build(session)?;
+    refuse_another_line(session, lake, last)?;
     let mut loaded = Vec::new();
     for publications in transactions(&pending(lake, last)?) {
         loaded.extend(apply(session, project, lake, publications, values)?);

@@ -108,6 +108,31 @@ const STATE: &str = "SELECT product_key, product_id, list_price FROM analytics.d
 const LEDGER: &str = "SELECT build, table_name, version, upserts, deletes FROM staging.load_ledger ORDER BY 1";
 
 #[test]
+fn a_lake_that_was_built_anew_is_not_loaded_on_top_of_what_the_old_one_gave() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session();
+    let (lake, project) = (fixture.path().join("lake"), small_project());
+    let lake = lake.as_path();
+    let load = |session: &mut Session| apply_pending(session, &project, &files(lake), &values(lake));
+    for (build, key) in [(1, 11), (2, 12)] {
+        let set = change_set(&mut session, lake, i64::try_from(build).unwrap(), &[(key, "a", "1.00", "u")]);
+        publish(lake, &publication(build, i64::try_from(build).unwrap(), vec![set]));
+        load(&mut session).unwrap();
+    }
+    let before = rows(&mut session, STATE);
+
+    // The new line is shorter, then as long, then longer.
+    std::fs::remove_dir_all(lake.join("curated")).unwrap();
+    for (build, changes) in [(1, &[(11, "a", "1.00", "u"), (12, "a", "1.00", "u")][..]), (2, &[]), (3, &[])] {
+        let sets = if changes.is_empty() { vec![] } else { vec![change_set(&mut session, lake, 1, changes)] };
+        publish(lake, &publication(build, 1, sets));
+        let refused = load(&mut session);
+        assert!(matches!(refused, Err(WarehouseError::AnotherLine { build: 2 })), "{refused:?}");
+    }
+    assert_eq!(rows(&mut session, STATE), before);
+}
+
+#[test]
 fn builds_load_in_order_and_deletes_and_overwrites_arrive() {
     let fixture = Fixture::new();
     let (mut session, lake, project) = (fixture.session(), fixture.path().join("lake"), small_project());
