@@ -16,6 +16,7 @@ module "pipeline" {
     refresh_minutes = 5
     lake_bucket     = "options-datalake-none"
     lake_prefix     = "zones"
+    secrets         = { stream = { secrets = ["options-none/registry"], parameters = ["/options/none/brokers"] }, build = { secrets = ["options-none/warehouse"], parameters = [] } }
     tables          = [{ name = "customer", topic = "options.customer.cdc", consumer_group = "weir.options.customer.671b67f7412332bf", connector = "sqlserver", server = "options", database = "OptionsDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 
@@ -27,7 +28,7 @@ module "pipeline" {
   connector_plugin = "debezium.zip"
   function_package = "udf.zip"
   source_database  = { host = "sql.example.com", cidr = "10.200.0.0/24", port = 14330, transit_gateway_id = "tgw-1" }
-  registry         = { kind = "confluent", url = "https://registry.example.com", cidrs = ["198.51.100.0/24"] }
+  registry         = { kind = "confluent", url = "https://registry.example.com", secret = "options-none/registry", cidrs = ["198.51.100.0/24"] }
   readers          = { analysts = "arn:aws:iam::111122223333:role/analysts" }
   crawler          = true
 
@@ -39,7 +40,6 @@ module "pipeline" {
     stream      = { cpu = 1024, memory_mib = 4096, min_tasks = 2, max_tasks = 8 }
     build       = { cpu = 4096, memory_mib = 16384, schedule = "cron(0 * * * ? *)" }
     environment = { WEIR_LOG = "info" }
-    secrets     = { WEIR_WAREHOUSE_PASSWORD = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:options-none/warehouse-AbCdEf" }
     glue_job    = { script = "s3://options-artifacts-111122223333/build.py", wheel = "s3://options-artifacts-111122223333/weir-1-py3-none-any.whl" }
   }
 

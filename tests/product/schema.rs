@@ -19,7 +19,7 @@ use crate::place::{Place, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn table(place: &Place, name: &str) -> Table {
+pub fn table(place: &Place, name: &str) -> Table {
     let project = weir_project::load(&place.pipeline(), "dev", &[]).unwrap();
     project.tables.into_iter().find(|table| table.name.as_str() == name).unwrap()
 }
@@ -35,7 +35,7 @@ fn with_loyalty(mut table: Table) -> Table {
 }
 
 /// The value of a new row, all else NULL, in Confluent's frame.
-fn created(table: &Table, schema_id: u32, id: i64, at: u32) -> Vec<u8> {
+pub fn created(table: &Table, schema_id: u32, id: i64, at: u32) -> Vec<u8> {
     let cell = |column: &Column| match column.kind {
         _ if column.nullable => Cell::Null,
         ColumnType::Bit => Cell::Bool(false),
@@ -58,13 +58,13 @@ fn created(table: &Table, schema_id: u32, id: i64, at: u32) -> Vec<u8> {
     out
 }
 
-fn send(brokers: &str, table: &Table, value: &[u8]) {
+pub fn send(brokers: &str, table: &Table, value: &[u8]) {
     let producer = Producer::new(&Connection::new(brokers, [].into())).unwrap();
     producer.send(&table.topic, 0, Some(b"k"), Some(value), &[]).unwrap();
     producer.flush().unwrap();
 }
 
-fn up(place: &Place, args: &[&str]) -> Running {
+pub fn up(place: &Place, args: &[&str]) -> Running {
     place.up(&[&["--build-every", "1h", "--set", "landing.max_wait=300ms"], args].concat())
 }
 

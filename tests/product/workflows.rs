@@ -21,13 +21,19 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("environment: apply the saved plan", "needs an account"),
     ("environment: smoke test", "infra/smoke is run below against made-up answers"),
     ("release: build", "half an hour of compiling"),
+    ("release: build the function", "needs Docker"),
     ("release: bill of materials", "installs cargo-cyclonedx"),
     ("release: draft the release", "needs GitHub"),
     ("release: build and push, with a bill of materials and where it comes from", "needs Docker and an account"),
 ];
 
-const RUN_HERE: &[&str] =
-    &["deploy: comment", "environment: how to roll back", "release: the tag is the version", "release: pack"];
+const RUN_HERE: &[&str] = &[
+    "deploy: comment",
+    "environment: how to roll back",
+    "release: the tag is the version",
+    "release: pack",
+    "release: pack the function",
+];
 
 fn workflows() -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -182,6 +188,19 @@ fn a_release_packs_the_binary_with_its_checksum() {
     assert!(String::from_utf8(listed.unwrap().stdout).unwrap().contains("weir-linux-x64/weir\n"));
     let sum = fs::read_to_string(folder.path().join("out/weir-linux-x64.tar.gz.sha256")).unwrap();
     assert!(sum.trim_end().ends_with("  weir-linux-x64.tar.gz"), "{sum}");
+}
+
+#[test]
+fn a_release_packs_the_function_as_a_program_at_the_top_of_a_zip() {
+    let folder = tempfile::tempdir().unwrap();
+    program(folder.path(), "../target/release/bootstrap", "true");
+    let output = run("release: pack the function", folder.path(), &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let look = "import zipfile; [print(one.filename, oct(one.external_attr >> 16)) for one in zipfile.ZipFile('out/weir-udf-linux-arm64.zip').infolist()]";
+    let listed = command("python3", folder.path(), &[]).args(["-c", look]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "bootstrap 0o100755\n");
+    let sum = fs::read_to_string(folder.path().join("out/weir-udf-linux-arm64.zip.sha256")).unwrap();
+    assert!(sum.trim_end().ends_with("  weir-udf-linux-arm64.zip"), "{sum}");
 }
 
 /// `infra/smoke` against made-up answers: `aws` is a script that knows them.

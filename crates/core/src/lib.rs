@@ -24,6 +24,7 @@ pub mod accounts;
 pub mod change;
 pub mod column;
 pub mod diagnosis;
+pub mod emf;
 pub mod failpoint;
 pub mod key_hash;
 pub mod ledger;

@@ -27,6 +27,7 @@ pub mod frame;
 pub mod json;
 pub mod record;
 pub mod schema;
+pub mod texts;
 pub mod tree;
 pub mod values;
 
@@ -41,6 +42,7 @@ pub use encode::{Encoder, Event};
 pub use error::EnvelopeError;
 pub use frame::{Body, frame};
 pub use record::{RawRecord, Reject};
+pub use texts::Texts;
 
 #[cfg(test)]
 mod tests;

@@ -54,6 +54,8 @@ pub struct Built {
     pub curated: BuildReport,
     /// The builds that were loaded.
     pub loaded: Vec<Loaded>,
+    /// How long that took, where the build came so far.
+    pub load: Option<Duration>,
     /// The warehouse, where the build reached it.
     pub warehouse: Option<Arc<Warehouse>>,
     /// What the streaming views took in behind the load.
@@ -160,7 +162,9 @@ async fn steps(
         told.start(Job::Load);
     }
     let double = warehouse.map_or_else(|| warehouse::open(site), Ok)?;
+    let began = Instant::now();
     built.loaded = run::load(site, &double).await?;
+    built.load = Some(began.elapsed());
     if let Some(told) = &mut told {
         told.loaded(&built.loaded);
     }

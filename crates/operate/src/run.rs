@@ -218,7 +218,7 @@ pub fn time_text(micros: i64) -> String {
 /// Loads every published build that the warehouse does not have.
 pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>, Diagnosed> {
     let (project, lake) = (site.project.clone(), warehouse::lake_files(site));
-    let (warehouse, values) = (warehouse.clone(), warehouse::placeholders(site));
+    let (warehouse, values) = (warehouse.clone(), warehouse::placeholders(site).await?);
     blocking(move || {
         let mut session = warehouse.session()?;
         Ok(load::apply_pending(&mut session, &project, &lake, &values)?)
@@ -228,7 +228,7 @@ pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>
 
 /// Refreshes the streaming views and applies what is new to the mirrors.
 pub async fn refresh(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Advanced, Diagnosed> {
-    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site), warehouse.clone());
+    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site).await?, warehouse.clone());
     blocking(move || {
         let mut mirrors = Mirrors::prepare(&warehouse, &project, &values)?;
         Ok(mirrors.advance(&AtomicBool::new(false))?)

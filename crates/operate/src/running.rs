@@ -41,7 +41,7 @@ impl Announced {
     /// Writes the note: this process serves the warehouse of `dir`, and the stream if it has one.
     pub fn write(dir: &Path, wire: u16, services: Option<&Services>) -> Result<Self, OperateError> {
         let stream = services.filter(|services| services.are_embedded()).map(|services| Stream {
-            brokers: services.connection.brokers().to_owned(),
+            brokers: services.connection.shown().to_owned(),
             registry: services.registry.url().to_owned(),
         });
         let running = Running { stream, wire, pid: std::process::id() };

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use weir_broker::{Broker, BrokerConfig};
 use weir_core::diagnosis::Diagnosed;
-use weir_project::{Endpoint, Project, RegistryAt};
-use weir_stream::{Connection, Registry};
+use weir_project::{Endpoint, Project, RegistryAt, Secret, Vault};
+use weir_stream::{AwsVault, Connection, Registry};
 
 use crate::running::running;
 
@@ -17,49 +18,52 @@ pub struct Services {
     pub connection: Connection,
     /// The registry's client.
     pub registry: Registry,
+    /// Where the settings' secrets are looked up.
+    pub vault: Arc<dyn Vault>,
     broker: Option<Broker>,
     embedded_registry: Option<weir_broker::Registry>,
 }
 
 impl Services {
-    /// Starts the embedded parts in `dir`, or talks to those that another process runs there, or to others.
+    /// Starts the embedded parts in `dir`, or talks to those that another process runs there, or to others. No secret is
+    /// looked up yet.
     pub async fn start(project: &Project, dir: &Path) -> Result<Self, Diagnosed> {
+        let vault: Arc<dyn Vault> = Arc::new(AwsVault::of_process());
         let running = running(dir).and_then(|running| running.stream);
         if let Some(stream) = running.filter(|stream| answers(&stream.registry)) {
             return Ok(Self {
                 connection: Connection::new(stream.brokers, BTreeMap::new()),
                 registry: Registry::new(stream.registry),
+                vault,
                 broker: None,
                 embedded_registry: None,
             });
         }
-        let mut client = BTreeMap::new();
-        for (key, value) in &project.stream.client {
-            client.insert(key.clone(), value.resolve()?);
-        }
+        let client = project.stream.client.iter().map(|(key, value)| (key.clone(), value.within(&vault))).collect();
         let (brokers, broker) = match &project.stream.brokers {
             Endpoint::Embedded { port } => {
                 let config = BrokerConfig::new(dir.join("broker")).listening(loopback(*port));
                 let broker = Broker::start(config)?;
-                (broker.bootstrap(), Some(broker))
+                (Secret::plain(broker.bootstrap()), Some(broker))
             }
-            Endpoint::External(brokers) => (brokers.resolve()?, None),
+            Endpoint::External(brokers) => (brokers.within(&vault), None),
         };
         let (registry, embedded_registry) = match &project.stream.registry {
             RegistryAt::Embedded { port } => {
                 let registry = weir_broker::Registry::start(dir.join("registry"), loopback(*port))?;
                 (Registry::new(registry.url()), Some(registry))
             }
-            RegistryAt::Confluent(url) => (Registry::new(url.resolve()?), None),
+            RegistryAt::Confluent(url) => (Registry::secret(url.within(&vault)), None),
             RegistryAt::Glue { region, endpoint } => (Registry::glue(region, endpoint.as_deref()), None),
         };
-        let connection = Connection::new(brokers, client);
+        let connection = Connection::secret(brokers, client);
         Ok(Self {
             connection: match &project.stream.iam {
                 Some(region) => connection.with_iam(region),
                 None => connection,
             },
             registry,
+            vault,
             broker,
             embedded_registry,
         })

@@ -114,7 +114,7 @@ async fn refresh(
     every: Duration,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, Diagnosed> {
-    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site), warehouse.clone());
+    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site).await?, warehouse.clone());
     let mirrors = run::blocking(move || Ok(Mirrors::prepare(&warehouse, &project, &values)?)).await?;
     Ok(mirror::schedule(mirrors, every, stop.cancelled_owned()))
 }

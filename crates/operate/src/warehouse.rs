@@ -11,6 +11,7 @@ use weir_warehouse::mirror::source::Kafka;
 use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError, load};
 
 use crate::error::OperateError;
+use crate::run::blocking;
 use crate::running::running;
 use crate::site::Site;
 
@@ -118,11 +119,13 @@ pub(crate) fn lake_files(site: &Site) -> LakeFiles {
 }
 
 /// What the placeholders of the scripts stand for on this site.
-pub fn placeholders(site: &Site) -> Placeholders {
-    Placeholders {
+pub async fn placeholders(site: &Site) -> Result<Placeholders, Diagnosed> {
+    let connection = site.services.connection.clone();
+    let brokers = blocking(move || Ok(connection.brokers()?)).await?;
+    Ok(Placeholders {
         lake: site.lake.location().to_owned(),
         iam_role: site.project.warehouse.iam_role.clone(),
-        brokers: site.services.connection.brokers().to_owned(),
+        brokers,
         auth: site.project.warehouse.auth.as_str().to_owned(),
-    }
+    })
 }

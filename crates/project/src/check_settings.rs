@@ -50,7 +50,7 @@ pub(crate) fn check(resolved: &Resolved) -> Result<Settings, Vec<Problem>> {
         },
         curated: Curated { buckets: check.buckets() },
         warehouse: check.warehouse(),
-        metrics: Metrics { listen: check.address("metrics.listen") },
+        metrics: Metrics { listen: check.address("metrics.listen"), emf: check.truth("metrics.emf") },
         lineage: check.lineage(),
         catalog: check.catalog(),
         recovery: check.recovery(),
@@ -138,6 +138,15 @@ impl Check<'_> {
             self.bad(path, format!("`{text}` is no whole number from {min} to {max}"), "write one");
             N::default()
         })
+    }
+
+    fn truth(&mut self, path: &str) -> bool {
+        let text = self.text(path);
+        let read = text.parse::<bool>();
+        if read.is_err() {
+            self.bad(path, format!("`{text}` is neither true nor false"), "write `true` or `false`");
+        }
+        read.unwrap_or_default()
     }
 
     /// The buckets of a key are told by the low bits of its hash.

@@ -231,9 +231,11 @@ impl Diagnose for Fault {
                 "flags take `section.key=value`, variables are named `WEIR__SECTION__KEY`",
                 "correct the name, or unset the variable",
             ),
-            Self::BadSecret { .. } => {
-                ("W1011", "the reference to a secret has no known form", "write `${env:NAME}` or `${file:/path}`")
-            }
+            Self::BadSecret { .. } => (
+                "W1011",
+                "the reference to a secret has no known form",
+                "write `${env:NAME}`, `${file:/path}`, `${aws-sm:NAME#FIELD}` or `${aws-ssm:NAME}`",
+            ),
             Self::SecretUnavailable { .. } => (
                 "W1012",
                 "the secret is not where its reference points",

@@ -168,6 +168,8 @@ pub struct MetricsFile {
     /// Address on which `weir stream` and `weir up` answer `/metrics` and `/healthz` over HTTP, e.g. `127.0.0.1:9464`.
     /// Nobody is asked who they are. Left out: nothing is served.
     pub listen: Option<String>,
+    /// Whether `weir stream` and `weir build` write metrics to standard error in CloudWatch's embedded metric format.
+    pub emf: Option<bool>,
 }
 
 /// `iam`.

@@ -72,7 +72,7 @@ pub use project::Project;
 pub use recovery::Recovery;
 pub use resolve::{Origin, ResolvedSetting};
 pub use schema::json_schemas;
-pub use secret::SecretText;
+pub use secret::{Item, Secret, SecretText, Vault};
 pub use select::Selection;
 pub use settings::{
     Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream,

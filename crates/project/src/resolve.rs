@@ -32,6 +32,7 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("warehouse.iam_role", "default"),
     ("warehouse.auth", "none"),
     ("catalog.target", "embedded"),
+    ("metrics.emf", "false"),
 ];
 
 /// Who gave a setting its value.

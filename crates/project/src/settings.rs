@@ -139,6 +139,8 @@ pub struct Warehouse {
 pub struct Metrics {
     /// Where `/metrics` and `/healthz` are served; nowhere if none.
     pub listen: Option<SocketAddr>,
+    /// Whether `weir stream` and `weir build` write metrics into their log, for CloudWatch.
+    pub emf: bool,
 }
 
 /// `lineage:`

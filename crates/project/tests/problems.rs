@@ -368,14 +368,14 @@ fn a_secret_in_plain_text_is_refused_and_not_repeated() {
     let pipeline = pipeline();
     pipeline.write(
         "environments/dev.yaml",
-        "stream:\n  brokers: host:9092\n  registry: https://me:hunter2@registry\n  client:\n    sasl.password: hunter2\n    sasl.username: ${aws-sm:broker/user}\n",
+        "stream:\n  brokers: host:9092\n  registry: https://me:hunter2@registry\n  client:\n    sasl.password: hunter2\n    sasl.username: ${vault:broker/user}\n",
     );
     let found = pipeline.problems();
     assert!(!found.contains("hunter2"), "{found}");
     insta::assert_snapshot!(pipeline.lines(), @r#"
     environments/dev.yaml:3:13 W1013 `stream.registry` holds a secret in plain text (write a reference such as `${env:NAME}`)
     environments/dev.yaml:5:20 W1013 `stream.client.sasl.password` holds a secret in plain text (write a reference such as `${env:NAME}`)
-    environments/dev.yaml:6:20 W1011 `stream.client.sasl.username`: `aws-sm` references (AWS Secrets Manager) are not available yet (write `${env:NAME}` or `${file:/path}`)
+    environments/dev.yaml:6:20 W1011 `stream.client.sasl.username`: `vault` is no kind of reference (write `${env:NAME}`, `${file:/path}`, `${aws-sm:NAME#FIELD}` or `${aws-ssm:NAME}`)
     "#);
 }
 

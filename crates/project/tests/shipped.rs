@@ -88,7 +88,7 @@ fn the_second_pipeline_has_other_names_keys_and_types() {
 fn production_keeps_its_secrets_as_references() {
     let project = load(&retail(), "prod", &[]).expect("right");
     assert_eq!(project.stream.brokers, Endpoint::External(SecretText::plain("${env:WEIR_BROKERS}")));
-    let registry = "https://${env:WEIR_REGISTRY_USER}:${env:WEIR_REGISTRY_PASSWORD}@registry.prod.example.com";
+    let registry = "https://${aws-sm:retail-prod/registry#username}:${aws-sm:retail-prod/registry#password}@registry.prod.example.com";
     assert_eq!(project.stream.registry, RegistryAt::Confluent(SecretText::plain(registry)));
     assert_eq!(project.stream.iam.as_deref(), Some("eu-central-1"));
     assert_eq!(project.lake.root, LakeRoot::S3("s3://retail-datalake-prod".into()));

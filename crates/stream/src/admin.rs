@@ -34,8 +34,8 @@ pub struct Admin {
 impl Admin {
     /// Connects.
     pub fn new(connection: &Connection) -> Result<Self, StreamError> {
-        let inner = connection.config(&[]).create().map_err(|source| StreamError::Settings { source })?;
-        Ok(Self { inner, brokers: connection.brokers().to_owned(), tokens: connection.tokens() })
+        let inner = connection.config(&[])?.create().map_err(|source| StreamError::Settings { source })?;
+        Ok(Self { inner, brokers: connection.brokers()?, tokens: connection.tokens() })
     }
 
     /// Topics of the cluster, by name; internal ones left out.

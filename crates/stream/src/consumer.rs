@@ -14,6 +14,7 @@ use crate::aws::Tokens;
 use crate::batch::{Batch, Record};
 use crate::connection::{Connection, REQUEST};
 use crate::error::StreamError;
+use crate::login::Login;
 use crate::topic_id::{TopicId, topic_id};
 
 /// Where to start in a partition.
@@ -68,6 +69,7 @@ pub struct Consumer {
     inner: BaseConsumer<Given>,
     topic: String,
     brokers: String,
+    login: Login,
     started: Vec<(i32, Start)>,
     /// Whether there is a group that hears of positions.
     publishes: bool,
@@ -97,17 +99,19 @@ impl Consumer {
             // A record that waits costs twice its size and more; fetching goes on soon after there is room again.
             ("queued.max.messages.kbytes", "8192"),
             ("fetch.queue.backoff.ms", "10"),
-        ]);
+        ])?;
         config.set("group.id", group);
         // The only protocol that [`Given`] speaks: each round takes all partitions away and gives them anew.
         config.set("group.protocol", "classic").set("partition.assignment.strategy", "range,roundrobin");
+        let (login, brokers) = (connection.login(&config), connection.brokers()?);
         let given = Given { partitions: Mutex::default(), tokens: connection.tokens() };
         let made = config.create_with_context(given);
         let inner: BaseConsumer<Given> = made.map_err(|source| StreamError::Settings { source })?;
         Ok(Self {
             inner,
             topic: topic.to_owned(),
-            brokers: connection.brokers().to_owned(),
+            brokers,
+            login,
             started: Vec::new(),
             publishes: true,
             pending: Mutex::new(None),
@@ -210,7 +214,7 @@ impl Consumer {
                 None => {}
                 Some(Ok(message)) => push(&mut batch, &message),
                 // librdkafka reconnects by itself; the caller sees a short batch and asks again.
-                Some(Err(source)) if is_passing(&source) => break,
+                Some(Err(source)) if is_passing(&source) || self.is_let_in_by_now(&source) => break,
                 Some(Err(source)) if batch.is_empty() => return Err(self.explained(source)),
                 Some(Err(source)) => {
                     *self.pending() = Some(source);
@@ -256,8 +260,25 @@ impl Consumer {
         self.inner.context().tokens.ensure(self.inner.client())
     }
 
+    /// Whether the brokers refused user and password, and the client has other ones by now.
+    fn is_let_in_by_now(&self, error: &KafkaError) -> bool {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication) => self.login.renew(self.inner.client()).unwrap_or_else(|error| {
+                tracing::warn!(%error, "user and password of the brokers cannot be looked up anew");
+                false
+            }),
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.login.was_renewed(),
+            _ => false,
+        }
+    }
+
     fn failed(&self, action: &'static str, source: KafkaError) -> StreamError {
-        StreamError::topic(action, &self.topic, &self.brokers, source)
+        let error = StreamError::topic(action, &self.topic, &self.brokers, source);
+        if matches!(error, StreamError::Unreachable { .. }) {
+            // What is asked outside of polling is not told that it was a password.
+            self.login.doubt();
+        }
+        error
     }
 }
 

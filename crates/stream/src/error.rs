@@ -1,7 +1,7 @@
 //! What can go wrong between Weir and the stream. No variant holds a record's content.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use weir_core::diagnosis::{Code, Diagnose, Diagnosis, Retry};
+use weir_core::diagnosis::{Code, Diagnose, Diagnosed, Diagnosis, Retry};
 use weir_core::schema_id::SchemaId;
 
 /// Why the stream did not do what was asked.
@@ -106,21 +106,69 @@ pub enum StreamError {
         /// Where they were looked for, and why nothing was found there; no secret.
         problem: String,
     },
+    /// A secret that AWS keeps is wanted, and nothing says in which region.
+    #[error("no AWS region for `{reference}`")]
+    NoRegion {
+        /// The reference.
+        reference: String,
+    },
+    /// AWS keeps no such secret.
+    #[error("`{reference}` is not in region {region}")]
+    SecretUnknown {
+        /// The reference.
+        reference: String,
+        /// Where it was looked for.
+        region: String,
+    },
+    /// AWS does not give a secret.
+    #[error("AWS refused `{reference}` ({code}): {message}")]
+    SecretRefused {
+        /// The reference.
+        reference: String,
+        /// AWS's word for the refusal.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// A secret is there, and not what the reference takes it for.
+    #[error("`{reference}`: {problem}")]
+    SecretForm {
+        /// The reference.
+        reference: String,
+        /// What it is not; no secret.
+        problem: &'static str,
+    },
+    /// Secrets Manager or Systems Manager did not answer.
+    #[error("`{reference}` cannot be looked up: {url} did not answer")]
+    SecretsAway {
+        /// The reference.
+        reference: String,
+        /// The service.
+        url: String,
+        /// The HTTP client's error.
+        source: Box<ureq::Error>,
+    },
+    /// A setting's secret cannot be had; its own diagnosis says why.
+    #[error("{}", .0.messages().join(": "))]
+    Secret(Diagnosed),
 }
 
 impl StreamError {
     /// The error of a request about a topic: an outage where nobody answered.
     pub(crate) fn topic(action: &'static str, topic: &str, brokers: &str, source: KafkaError) -> Self {
-        use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve, TimedOutQueue};
+        use RDKafkaErrorCode::{
+            AllBrokersDown, Authentication, BrokerTransportFailure, OperationTimedOut, Resolve, TimedOutQueue,
+        };
         let code = match &source {
             // rdkafka gives no code for this variant.
             KafkaError::AdminOp(code) => Some(*code),
             other => other.rdkafka_error_code(),
         };
         match code {
-            Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve | TimedOutQueue) => {
-                Self::Unreachable { brokers: brokers.to_owned(), source }
-            }
+            // Who is not let in may be soon: a password is changed here and there, not at one moment.
+            Some(
+                Authentication | AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve | TimedOutQueue,
+            ) => Self::Unreachable { brokers: brokers.to_owned(), source },
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 Self::UnknownTopic { topic: topic.to_owned() }
             }
@@ -132,6 +180,7 @@ impl StreamError {
 impl Diagnose for StreamError {
     fn diagnosis(&self) -> Diagnosis {
         let (code, cause, fix, retry) = match self {
+            Self::Secret(error) => return error.diagnosis.clone(),
             Self::Settings { .. } => (
                 "W3201",
                 "a setting under `stream.client` is unknown to librdkafka or does not fit the others",
@@ -197,8 +246,38 @@ impl Diagnose for StreamError {
             ),
             Self::Credentials { .. } => (
                 "W3212",
-                "`stream.security: iam` and `stream.registry: glue` need AWS credentials, and none were found",
+                "`stream.security: iam`, `stream.registry: glue` and secrets of AWS need credentials, and none were found",
                 "give the task or the pod a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                Retry::Later,
+            ),
+            Self::NoRegion { .. } => (
+                "W3213",
+                "neither the secret's name is an ARN, nor do AWS_REGION and AWS_DEFAULT_REGION name a region",
+                "set AWS_REGION, e.g. to `eu-central-1`",
+                Retry::AfterConfiguration,
+            ),
+            Self::SecretUnknown { .. } => (
+                "W3214",
+                "the name is misspelled, or the secret is in another region or account, or has no value yet",
+                "compare the name with `aws secretsmanager list-secrets` or `aws ssm describe-parameters`",
+                Retry::AfterConfiguration,
+            ),
+            Self::SecretRefused { .. } => (
+                "W3215",
+                "the role may not read it or may not use its key, or the credentials are none that AWS knows",
+                "grant secretsmanager:GetSecretValue or ssm:GetParameter on it, and kms:Decrypt on its key",
+                Retry::AfterConfiguration,
+            ),
+            Self::SecretForm { .. } => (
+                "W3216",
+                "`#field` takes a secret for a JSON object with this field; without it all of its text is taken",
+                "correct the field's name, or the secret",
+                Retry::AfterConfiguration,
+            ),
+            Self::SecretsAway { .. } => (
+                "W3217",
+                "no way leads there from this network, or the service is down or asks for patience",
+                "check the network's endpoints, or AWS_ENDPOINT_URL where it is set; what was committed stays",
                 Retry::Later,
             ),
         };

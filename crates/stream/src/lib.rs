@@ -2,6 +2,7 @@
 //!
 //! In: brokers and a registry URL; where to start reading. Out: batches of raw records, acknowledged
 //! sends, topics with the wanted partitions and retention, schemas by id.
+//! Beside them, what else Weir asks AWS for by hand: secrets ([`AwsVault`]).
 //! Never: asks a consumer group where it stopped (the caller's table knows), reads what it was not told to, decodes
 //! a record, jumps silently over a gap.
 //!
@@ -31,11 +32,13 @@ mod consumer;
 pub mod deadletter;
 mod error;
 pub mod http;
+mod login;
 mod producer;
 mod registry;
 mod topic_id;
 
 pub use admin::{Admin, TopicInfo};
+pub use aws::AwsVault;
 pub use batch::{Batch, Record};
 pub use connection::Connection;
 pub use consumer::{Consumer, Start};

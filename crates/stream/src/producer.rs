@@ -64,12 +64,12 @@ impl Producer {
             ("queue.buffering.max.messages", "200000"),
             ("queue.buffering.max.kbytes", "131072"),
             ("message.max.bytes", "16777216"),
-        ]);
+        ])?;
         let deliveries =
             Deliveries { refused: AtomicU64::default(), first: Mutex::default(), tokens: connection.tokens() };
         // Its own thread polls it, so that it has tokens from the start.
         let inner = config.create_with_context(deliveries).map_err(|source| StreamError::Settings { source })?;
-        Ok(Self { inner, brokers: connection.brokers().to_owned() })
+        Ok(Self { inner, brokers: connection.brokers()? })
     }
 
     /// Queues a record; waits while the queue is full. Refusals show at [`Producer::flush`].

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
-use weir_core::diagnosis::{Diagnose, Retry};
+use weir_core::diagnosis::{Diagnose, Diagnosed, Retry};
+use weir_project::{Item, Secret, SecretText, Vault};
 
 use crate::{Connection, Consumer, Registry, StreamError};
 
-mod iam;
+mod sasl;
 
 const SCHEMA: &str = r#"{"type":"record","name":"Key","fields":[{"name":"id","type":"int"}]}"#;
 
@@ -116,6 +121,53 @@ fn a_registrys_user_and_password_go_into_the_request_and_nowhere_else() {
     let down = Registry::new(format!("https://me:geheim@{}", nobody())).schema(1.into()).unwrap_err();
     assert!(matches!(down, StreamError::RegistryDown { .. }), "{down:?}");
     assert!(!format!("{down} {down:?}").contains("geheim"), "{down:?}");
+}
+
+/// A vault whose secret is changed once, when the first value is refused.
+pub(crate) struct Rotated {
+    values: [&'static str; 2],
+    doubted: AtomicBool,
+}
+
+impl Rotated {
+    fn secret(text: &str, values: [&'static str; 2]) -> Secret {
+        let vault: Arc<dyn Vault> = Arc::new(Self { values, doubted: AtomicBool::new(false) });
+        SecretText::plain(text).within(&vault)
+    }
+}
+
+impl Vault for Rotated {
+    fn get(&self, _: Item<'_>) -> Result<String, Diagnosed> {
+        Ok(self.values[usize::from(self.doubted.load(Ordering::SeqCst))].to_owned())
+    }
+
+    fn doubt(&self, _: Item<'_>) {
+        self.doubted.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_registry_that_refuses_is_asked_once_more_with_a_password_that_was_changed() {
+    let (url, served) = serving(vec![(401, String::new()), (200, "[\"t\"]".to_owned()), (401, String::new())]);
+    let address = url.trim_start_matches("http://");
+    let text = format!("http://me:${{aws-sm:shop/registry#password}}@{address}");
+    let registry = Registry::secret(Rotated::secret(&text, ["alt", "neu"]));
+    assert_eq!(registry.url(), format!("http://{address}"));
+    assert_eq!(registry.subjects().unwrap(), ["t"]);
+    // Refused with the same password as before: said, and not asked again.
+    assert!(matches!(registry.subjects(), Err(StreamError::RegistryRefused { status: 401, .. })));
+    let requests = served.join().unwrap();
+    for (request, credentials) in requests.iter().zip(["me:alt", "me:neu", "me:neu"]) {
+        assert!(request.contains(&format!("authorization: Basic {}\r\n", STANDARD.encode(credentials))), "{request}");
+    }
+}
+
+#[test]
+fn a_secret_is_looked_up_when_a_client_is_made_and_not_before() {
+    let secret = Rotated::secret("${env:WEIR_TEST_SURELY_UNSET}", ["", ""]);
+    let connection = Connection::secret(Secret::plain("b:9092"), [("sasl.password".to_owned(), secret)].into());
+    let error = Consumer::new(&connection, "t").err().unwrap();
+    assert!(error.to_string().contains("secret `${env:WEIR_TEST_SURELY_UNSET}` is not available"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -271,8 +271,8 @@ fn script_of(python: &OsStr, path: &Path) -> Command {
     command
 }
 
-/// A server of `tests/parts`; it ends when this is dropped.
-struct Server(Child);
+/// A server of `tests/parts`, and what it prints; it ends when this is dropped.
+struct Server(Child, BufReader<ChildStdout>);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -295,10 +295,11 @@ fn serve<S: AsRef<OsStr>>(part: &str, modules: &str, args: &[S]) -> Option<(Serv
     };
     let mut command = script_of(&python, &root().join("tests/parts").join(part).with_extension("py"));
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = Server(command.spawn().expect("Python starts"));
+    let mut child = command.spawn().expect("Python starts");
+    let stdout = child.stdout.take().expect("its output is a pipe");
+    let mut server = Server(child, BufReader::new(stdout));
     let mut line = String::new();
-    let stdout = server.0.stdout.take().expect("its output is a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("its output can be read");
+    server.1.read_line(&mut line).expect("its output can be read");
     let said =
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("the {part} server says where it is: {error}"));
     Some((server, said))
@@ -345,6 +346,39 @@ pub fn glue(schemas: &[PathBuf]) -> Option<GlueServer> {
     let (server, said) = serve("glue", "moto.server, moto.glue.models", schemas)?;
     let versions = said["versions"].as_array().into_iter().flatten().map(text).collect();
     Some(GlueServer { _server: server, endpoint: text(&said["endpoint"]), versions })
+}
+
+/// AWS's services for secrets, a double, for as long as it lives.
+pub struct VaultServer {
+    server: Server,
+    /// Its URL.
+    pub endpoint: String,
+}
+
+impl VaultServer {
+    /// Changes the secret.
+    ///
+    /// # Panics
+    /// When it is no longer there.
+    pub fn rotate(&mut self, text: &str) {
+        let stdin = self.server.0.stdin.as_mut().expect("its input is a pipe");
+        writeln!(stdin, "{text}").expect("it takes a line");
+        let mut done = String::new();
+        self.server.1.read_line(&mut done).expect("its output can be read");
+        assert_eq!(done, "{}\n", "the secret was not changed");
+    }
+}
+
+/// Starts Secrets Manager and Systems Manager (`tests/parts/vault.py`), which hold `shop/registry` and `/shop/user`, or
+/// skips.
+///
+/// # Panics
+/// When they do not start where they are installed.
+#[track_caller]
+pub fn vault(secret: &str, parameter: &str) -> Option<VaultServer> {
+    let (server, said) =
+        serve("vault", "moto.server, moto.secretsmanager.models, moto.ssm.models", &[secret, parameter])?;
+    Some(VaultServer { server, endpoint: text(&said["endpoint"]) })
 }
 
 /// Runs an outside reader and parses the JSON that it prints.

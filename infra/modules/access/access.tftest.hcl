@@ -44,6 +44,29 @@ run "stream_joins_the_groups_of_its_tables_and_no_other" {
   }
 }
 
+run "a_job_reads_the_secrets_that_it_looks_up_and_fargate_none" {
+  command = plan
+
+  variables {
+    secrets = {
+      stream = { secrets = ["shop-qa/registry"], parameters = ["/shop/qa/brokers"] }
+      build  = { secrets = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/warehouse-AbCdEf"], parameters = [] }
+      udf    = { secrets = [], parameters = [] }
+    }
+  }
+
+  assert {
+    condition = { for job in ["stream", "build", "udf", "execution"] : job => flatten([for statement in jsondecode(aws_iam_role_policy.job[job].policy).Statement : statement.Resource
+      if length(setintersection(statement.Action, ["secretsmanager:GetSecretValue", "ssm:GetParameter"])) > 0]) } == {
+      stream    = ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop-qa/registry-??????", "arn:aws:ssm:eu-central-1:111122223333:parameter/shop/qa/brokers"]
+      build     = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:shop/warehouse-AbCdEf"]
+      udf       = []
+      execution = []
+    }
+    error_message = "A job reads other secrets than the pipeline's files give it."
+  }
+}
+
 run "the_warehouse_writes_nothing" {
   command = plan
 
@@ -67,6 +90,12 @@ run "refuses_a_topic_with_a_star" {
   command = plan
   variables { tables = [{ topic = "shop.*", consumer_group = "weir.shop.customer.00000000000000aa" }] }
   expect_failures = [var.tables]
+}
+
+run "refuses_a_secret_with_a_star" {
+  command = plan
+  variables { secrets = { stream = { secrets = ["shop-qa/*"], parameters = [] }, build = { secrets = [], parameters = [] }, udf = { secrets = [], parameters = [] } } }
+  expect_failures = [var.secrets]
 }
 
 run "refuses_a_group_with_a_star" {

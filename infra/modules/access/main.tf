@@ -11,6 +11,12 @@ locals {
   groups  = [for table in var.tables : "arn:aws:kafka:${local.id}:group/${local.name}/*/${table.consumer_group}"]
   logs    = "arn:aws:logs:${local.id}:log-group:/weir/${local.name}"
 
+  # What the pipeline's files refer to, by the job that looks it up; six characters end a secret's ARN.
+  read_secrets = { for job, kept in var.secrets : job => [for statement in [
+    { Sid = "ReadSecrets", Action = ["secretsmanager:GetSecretValue"], Resource = [for name in kept.secrets : startswith(name, "arn:") ? name : "arn:aws:secretsmanager:${local.id}:secret:${name}-??????"], Condition = {} },
+    { Sid = "ReadParameters", Action = ["ssm:GetParameter"], Resource = [for name in kept.parameters : startswith(name, "arn:") ? name : "arn:aws:ssm:${local.id}:parameter/${trimprefix(name, "/")}"], Condition = {} },
+  ] : statement if length(statement.Resource) > 0] }
+
   use_key = {
     Sid       = "UseKey"
     Action    = ["kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
@@ -90,19 +96,19 @@ locals {
         local.join_groups,
         { Sid = "Land", Action = local.objects, Resource = [local.zones["landing"], local.zones["deadletter"], local.zones["quality"]], Condition = {} },
         local.list_lake, local.use_key, local.read_registry,
-      ])
+      ], local.read_secrets["stream"])
     }
 
     build = {
       services = ["ecs-tasks.amazonaws.com", "glue.amazonaws.com"]
-      statements = [
+      statements = concat([
         { Sid = "Build", Action = local.objects, Resource = [for zone in ["landing", "staging", "quarantine", "curated", "quality"] : local.zones[zone]], Condition = {} },
         # The catalog has their tables too.
         { Sid = "RegisterDeadLetters", Action = ["s3:GetObject"], Resource = [local.zones["deadletter"]], Condition = {} },
         { Sid = "RegisterTables", Action = ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable", "glue:GetPartitions", "glue:BatchCreatePartition", "glue:BatchDeletePartition"], Resource = local.catalog, Condition = {} },
         { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials", "redshift-serverless:GetWorkgroup"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
         local.log_in_cluster, local.list_lake, local.use_key, local.use_catalog_key,
-      ]
+      ], local.read_secrets["build"])
     }
 
     connect = {
@@ -135,7 +141,7 @@ locals {
 
     udf = {
       services   = ["lambda.amazonaws.com"]
-      statements = [local.read_registry, local.use_key, local.write_logs["udf"], local.network_interfaces]
+      statements = concat([local.read_registry, local.use_key, local.write_logs["udf"], local.network_interfaces], local.read_secrets["udf"])
     }
 
     # What Fargate does before the program starts.
@@ -144,7 +150,6 @@ locals {
       statements = [
         { Sid = "LogInToImages", Action = ["ecr:GetAuthorizationToken"], Resource = ["*"], Condition = {} },
         { Sid = "PullImage", Action = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], Resource = [var.image_repository_arn], Condition = {} },
-        { Sid = "ReadSecrets", Action = ["secretsmanager:GetSecretValue"], Resource = ["arn:aws:secretsmanager:${local.id}:secret:${local.name}/*"], Condition = {} },
         local.write_logs["execution"], local.use_key,
       ]
     }

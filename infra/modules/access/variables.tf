@@ -42,6 +42,22 @@ variable "tables" {
   }
 }
 
+variable "secrets" {
+  description = "Secrets and parameters, by name or ARN, that the pipeline's files refer to, for stream, build and udf."
+  type        = map(object({ secrets = list(string), parameters = list(string) }))
+  default     = { stream = { secrets = [], parameters = [] }, build = { secrets = [], parameters = [] }, udf = { secrets = [], parameters = [] } }
+
+  validation {
+    condition     = alltrue([for job in ["stream", "build", "udf"] : contains(keys(var.secrets), job)])
+    error_message = "secrets lacks stream, build or udf."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for kept in values(var.secrets) : [for name in concat(kept.secrets, kept.parameters) : !strcontains(name, "*")]]))
+    error_message = "A secret is named in full."
+  }
+}
+
 variable "image_repository_arn" {
   description = "ECR repository of the image."
   type        = string

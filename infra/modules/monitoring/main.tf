@@ -60,13 +60,25 @@ locals {
 
   job_rows = [
     { name = "stream-down", namespace = "ECS/ContainerInsights", metric = "RunningTaskCount", operator = "LessThanThreshold", threshold = 1, missing = "breaching", dimensions = local.service, text = "weir stream does not run" },
-    { name = "stream-errors", namespace = "Weir", metric = "${var.context.name}-stream-errors", statistic = "Sum", threshold = 1, periods = 1, text = "weir stream printed an error" },
-    { name = "build-errors", namespace = "Weir", metric = "${var.context.name}-build-errors", statistic = "Sum", threshold = 1, periods = 1, text = "weir build printed an error" },
     { name = "build-failed", namespace = "AWS/States", metric = "ExecutionsFailed", statistic = "Sum", threshold = 1, periods = 1, dimensions = local.builds, text = "weir build failed after its retries" },
     { name = "build-timed-out", namespace = "AWS/States", metric = "ExecutionsTimedOut", statistic = "Sum", threshold = 1, periods = 1, dimensions = local.builds, text = "weir build took longer than its limit" },
     { name = "build-slow", namespace = "AWS/States", metric = "ExecutionTime", threshold = var.thresholds.build_minutes * 60000, periods = 1, dimensions = local.builds, text = "weir build takes longer than it should" },
     { name = "build-silent", namespace = "AWS/States", metric = "ExecutionsSucceeded", statistic = "Sum", operator = "LessThanThreshold", threshold = 1, periods = 1, period = var.thresholds.build_silent_minutes * 60, missing = "breaching", dimensions = local.builds, text = "No build has succeeded for long" },
   ]
+
+  # What Weir writes into its log, and CloudWatch makes metrics of (docs/monitoring.md). Each task of `weir stream` tells of whole tables,
+  # so their numbers are not summed up.
+  weir_rows = [for row in [
+    { name = "stream-failed", metric = "weir_job_failures", job = "stream", statistic = "Sum", threshold = 1, periods = 1, text = "weir stream ended with an error" },
+    { name = "stream-late", metric = "weir_landing_lag_seconds", threshold = var.thresholds.lag_seconds, text = "A record has waited long for landing" },
+    { name = "dead-letters", metric = "weir_landing_dead_lettered_records", threshold = var.thresholds.dead_letters, periods = 1, text = "Records could not be decoded" },
+    { name = "repeats", metric = "weir_landing_repeated_records", threshold = var.thresholds.repeats, periods = 1, text = "The stream delivers what it had delivered" },
+    { name = "late-events", metric = "weir_landing_late_rows", threshold = var.thresholds.late_rows, periods = 1, text = "Events come later than landing allows for" },
+    { name = "build-attempt-failed", metric = "weir_job_failures", job = "build", statistic = "Sum", threshold = 1, periods = 1, text = "weir build ended with an error, and is tried again" },
+    { name = "load-slow", metric = "weir_warehouse_load_seconds", job = "build", threshold = var.thresholds.load_minutes * 60, periods = 1, text = "Loading the warehouse takes longer than it should" },
+    { name = "udf-undecoded", metric = "weir_udf_undecoded_rows", statistic = "Sum", threshold = var.thresholds.dead_letters, periods = 1, text = "The function could not decode records for the warehouse" },
+    { name = "udf-failed", metric = "weir_udf_failed_calls", statistic = "Sum", threshold = 1, periods = 1, text = "The function failed: the registry is away, or a batch is too large" },
+  ] : merge(row, { namespace = "Weir", dimensions = merge({ environment = var.context.name }, [for job in try([row.job], []) : { job = job }]...) })]
 
   warehouse_rows = [for row in [
     { of = "serverless", name = "slow", metric = "QueryDuration", statistic = "Average", threshold = local.slow, dimensions = merge(local.workgroup, { LatencyRange = "long" }), text = "Queries take long" },
@@ -77,7 +89,7 @@ locals {
     { of = "provisioned", name = "health", metric = "HealthStatus", statistic = "Minimum", operator = "LessThanThreshold", threshold = 1, dimensions = local.cluster, text = "The cluster is not healthy" },
   ] : merge(row, { name = "warehouse-${row.name}", namespace = local.provisioned ? "AWS/Redshift" : "AWS/Redshift-Serverless" }) if row.of == var.warehouse]
 
-  alarms = { for row in concat(local.stream_rows, local.job_rows, local.warehouse_rows) : row.name => merge(local.defaults, row) }
+  alarms = { for row in concat(local.stream_rows, local.job_rows, local.weir_rows, local.warehouse_rows) : row.name => merge(local.defaults, row) }
 }
 
 resource "aws_cloudwatch_log_group" "part" {
@@ -87,22 +99,6 @@ resource "aws_cloudwatch_log_group" "part" {
   retention_in_days = var.log_days
   kms_key_id        = var.kms_key_arn
   tags              = var.context.tags
-}
-
-# An error of Weir is one line that begins with error[W....].
-resource "aws_cloudwatch_log_metric_filter" "errors" {
-  for_each = toset(["stream", "build"])
-
-  name           = "${var.context.name}-${each.key}-errors"
-  log_group_name = aws_cloudwatch_log_group.part[each.key].name
-  pattern        = "\"error[W\""
-
-  metric_transformation {
-    namespace     = "Weir"
-    name          = "${var.context.name}-${each.key}-errors"
-    value         = "1"
-    default_value = "0"
-  }
 }
 
 resource "aws_sns_topic" "alarms" {

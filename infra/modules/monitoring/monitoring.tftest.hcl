@@ -29,8 +29,21 @@ run "every_alarm_tells_somebody_and_stands_on_the_dashboard" {
   }
 
   assert {
-    condition     = length(setsubtract(["msk-offline", "msk-cpu-3", "msk-bytes-in-1", "connect-failed-shop-qa-shop-shopdb-dbo", "build-failed", "build-slow", "build-silent", "stream-down", "stream-errors", "warehouse-slow", "warehouse-storage"], keys(aws_cloudwatch_metric_alarm.this))) == 0
+    condition     = length(setsubtract(["msk-offline", "msk-cpu-3", "msk-bytes-in-1", "connect-failed-shop-qa-shop-shopdb-dbo", "build-failed", "build-slow", "build-silent", "stream-down", "stream-failed", "stream-late", "dead-letters", "repeats", "late-events", "load-slow", "udf-failed", "warehouse-slow", "warehouse-storage"], keys(aws_cloudwatch_metric_alarm.this))) == 0
     error_message = "An alarm that must be there is not."
+  }
+}
+
+run "what_weir_writes_is_that_of_this_environment" {
+  command = plan
+
+  assert {
+    condition = { for name, alarm in aws_cloudwatch_metric_alarm.this : name => alarm.dimensions if alarm.namespace == "Weir" && contains(["stream-failed", "stream-late", "udf-failed"], name) } == {
+      stream-failed = tomap({ environment = "shop-qa", job = "stream" })
+      stream-late   = tomap({ environment = "shop-qa" })
+      udf-failed    = tomap({ environment = "shop-qa" })
+    }
+    error_message = "An alarm looks at the metrics of another environment or job."
   }
 }
 

@@ -44,11 +44,16 @@ variable "warehouse" {
 }
 
 variable "thresholds" {
-  description = "Where alarms ring: bytes a second into a broker, records behind, minutes of a build and without one, seconds of a query, gigabytes and failed queries of the warehouse."
+  description = "Where alarms ring: bytes a second into a broker, records behind, seconds that one has waited, dead letters, repeats and late rows of a table in a minute, minutes of a build, of a load and without a build, seconds of a query, gigabytes and failed queries of the warehouse."
   type = object({
     broker_bytes_in      = optional(number, 10000000)
     lag                  = optional(number, 1000000)
+    lag_seconds          = optional(number, 900)
+    dead_letters         = optional(number, 1)
+    repeats              = optional(number, 100000)
+    late_rows            = optional(number, 10000)
     build_minutes        = optional(number, 30)
+    load_minutes         = optional(number, 15)
     build_silent_minutes = optional(number, 120)
     query_seconds        = optional(number, 60)
     storage_gb           = optional(number, 500)

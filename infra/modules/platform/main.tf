@@ -15,7 +15,8 @@ locals {
   lake_root   = "s3://${join("/", compact([local.bucket, var.pipeline.lake_prefix]))}"
   secret_name = "${local.name}/connector"
   artifacts   = "${var.pipeline.name}-artifacts-${var.account_id}"
-  registry    = var.registry.kind == "glue" ? "glue:${local.name}" : var.registry.url
+  logged_in   = var.registry.secret == null ? "://" : "://$${aws-sm:${var.registry.secret}#username}:$${aws-sm:${var.registry.secret}#password}@"
+  registry    = var.registry.kind == "glue" ? "glue:${local.name}" : replace(var.registry.url, "://", local.logged_in)
 
   optional_jobs = {
     crawler     = var.crawler
@@ -41,6 +42,7 @@ module "access" {
   bucket               = local.bucket
   prefix               = var.pipeline.lake_prefix
   tables               = var.pipeline.tables
+  secrets              = merge(var.pipeline.secrets, { udf = { secrets = compact([var.registry.secret]), parameters = [] } })
   image_repository_arn = "arn:aws:ecr:${var.region}:${var.account_id}:repository/${var.pipeline.name}"
   function_name        = var.function_name
 }
@@ -187,7 +189,6 @@ module "workers" {
   subnet_ids        = module.network.private_subnet_ids
   security_group_id = module.network.security_group_ids["workers"]
   log_group_names   = module.monitoring.log_group_names
-  secrets           = var.workers.secrets
 
   glue_job = var.workers.glue_job == null ? null : {
     script                 = var.workers.glue_job.script
@@ -195,11 +196,15 @@ module "workers" {
     security_configuration = module.catalog.security_configuration
   }
 
-  # Addresses come from here; all else from the pipeline's files in the image.
+  # Addresses come from here; all else from the pipeline's files in the image, also a Confluent registry's URL, which refers to its
+  # user and password.
   environment = merge({
-    WEIR_ENV              = var.pipeline.environment
-    WEIR__STREAM__BROKERS = module.msk.bootstrap_brokers
-    WEIR__LAKE__ROOT      = local.lake_root
-    AWS_REGION            = var.region
-  }, var.registry.kind == "confluent" ? { WEIR__STREAM__REGISTRY = var.registry.url } : {}, var.workers.environment)
+    WEIR_ENV               = var.pipeline.environment
+    WEIR__STREAM__BROKERS  = module.msk.bootstrap_brokers
+    WEIR__STREAM__SECURITY = "iam"
+    WEIR__STREAM__REGION   = var.region
+    WEIR__LAKE__ROOT       = local.lake_root
+    WEIR__METRICS__EMF     = "true" # what the alarms of module monitoring look at
+    AWS_REGION             = var.region
+  }, var.registry.kind == "glue" ? { WEIR__STREAM__REGISTRY = "glue" } : {}, var.workers.environment)
 }

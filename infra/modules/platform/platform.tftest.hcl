@@ -9,6 +9,7 @@ variables {
     refresh_minutes = 1
     lake_bucket     = "shop-lake"
     lake_prefix     = "zones"
+    secrets         = { stream = { secrets = [], parameters = [] }, build = { secrets = [], parameters = [] } }
     tables          = [{ name = "customer", topic = "shop.customer.cdc", consumer_group = "weir.shop.customer.00000000000000aa", connector = "sqlserver", server = "shop", database = "ShopDB", schema = "dbo", view = "staging.customer_cdc_mv" }]
   }
 

@@ -8,6 +8,7 @@ variable "pipeline" {
     refresh_minutes = number
     lake_bucket     = string
     lake_prefix     = string
+    secrets         = map(object({ secrets = list(string), parameters = list(string) }))
     tables = list(object({
       name           = string
       topic          = string
@@ -89,11 +90,12 @@ variable "function_name" {
 }
 
 variable "registry" {
-  description = "Schema registry: glue, or confluent with its URL and addresses."
+  description = "Schema registry: glue, or confluent with its URL, its addresses, and the secret with `username` and `password` for the function that decodes."
   type = object({
-    kind  = string
-    url   = optional(string)
-    cidrs = optional(set(string), [])
+    kind   = string
+    url    = optional(string)
+    cidrs  = optional(set(string), [])
+    secret = optional(string)
   })
   default = { kind = "glue" }
 }
@@ -147,7 +149,7 @@ variable "crawler" {
 }
 
 variable "workers" {
-  description = "Sizes of stream and build, further variables and secrets of the containers, the build as a Glue job beside."
+  description = "Sizes of stream and build, further variables of the containers, the build as a Glue job beside."
   type = object({
     stream = object({
       cpu              = number
@@ -166,7 +168,6 @@ variable "workers" {
       retries         = optional(number, 3)
     })
     environment = optional(map(string), {})
-    secrets     = optional(map(string), {})
     glue_job    = optional(object({ script = string, wheel = string }))
   })
 

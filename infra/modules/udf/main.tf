@@ -1,4 +1,4 @@
-# The Lambda function behind f_cdc_avro_to_json: Avro of a streaming view to JSON. Its package is built elsewhere.
+# The Lambda function behind f_cdc_avro_to_json: Avro of a streaming view to JSON. A release has its package (crates/udf).
 
 resource "aws_lambda_function" "decode" {
   count = var.package == null ? 0 : 1
@@ -23,7 +23,7 @@ resource "aws_lambda_function" "decode" {
   }
 
   environment {
-    variables = { WEIR_REGISTRY = var.registry }
+    variables = { WEIR_REGISTRY = var.registry, WEIR_ENVIRONMENT = var.context.name }
   }
 
   logging_config {

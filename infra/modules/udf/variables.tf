@@ -39,7 +39,7 @@ variable "function_name" {
 }
 
 variable "registry" {
-  description = "Where schemas are: `glue:<name>` or the URL of a Confluent registry."
+  description = "Where schemas are: `glue:<name>`, or the URL of a Confluent registry, in which references to secrets may stand."
   type        = string
 }
 

@@ -64,7 +64,6 @@ resource "aws_ecs_task_definition" "job" {
       # The rest is for the program itself and for what it keeps of the stream.
       WEIR__LAKE__MEMORY = "${floor(each.value.size.memory_mib * 0.6)}MiB"
     }) : { name = name, value = value }]
-    secrets = [for name, arn in var.secrets : { name = name, valueFrom = arn }]
     logConfiguration = {
       logDriver = "awslogs"
       options = {

@@ -97,12 +97,6 @@ variable "environment" {
   type        = map(string)
 }
 
-variable "secrets" {
-  description = "Variables whose values are secrets: name => ARN of the secret (or of a key in it)."
-  type        = map(string)
-  default     = {}
-}
-
 variable "glue_job" {
   description = "The build as a Glue Python-shell job beside the scheduled one: script, wheel, security configuration; null: none."
   type = object({

@@ -8,7 +8,7 @@ use weir_testkit::harness::root;
 use super::{METADATA, none};
 
 /// Crates whose tests run in seconds: none of [`HEAVY`] may be linked, even indirectly.
-const LIGHT: &[&str] = &["core", "project", "envelope", "stream", "broker", "source"];
+const LIGHT: &[&str] = &["core", "project", "envelope", "stream", "broker", "source", "udf"];
 const HEAVY: &[&str] = &["datafusion", "deltalake", "duckdb", "libduckdb-sys"];
 
 /// Room -> the rooms it may use, read from the table in ARCHITECTURE.md.

@@ -23,6 +23,7 @@ fn members_stand_in_the_order_of_the_data_each_with_a_comment() {
         "staging",
         "curated",
         "warehouse",
+        "udf",
         "operate",
         "cli",
         "testkit",

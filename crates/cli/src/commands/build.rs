@@ -1,31 +1,35 @@
 //! `weir build`
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use serde_json::json;
+use weir_core::diagnosis::Diagnosed;
 use weir_operate::Site;
-use weir_operate::building::{self, Builder, Wanted};
-use weir_project::Selection;
+use weir_operate::building::{self, Builder, Built, Wanted};
+use weir_operate::status::emf::Emf;
+use weir_operate::status::metrics::Job;
+use weir_project::{Project, Selection};
 
 use crate::args::{Build, Global, Upto};
 use crate::failure::Failure;
-use crate::output::Listing;
+use crate::output::{Listing, say};
 
 pub async fn run(global: &Global, args: &Build) -> Result<ExitCode, Failure> {
     let project = super::project(global)?;
     let selection = super::selection(&project, &args.part)?;
-    let site = Site::open(project, &global.dir).await?;
-    let built = build(&site, args.upto, &selection).await;
-    let closed = site.close().await;
-    let listing = built?;
-    closed?;
-    listing.print(global.output)?;
+    let (emf, began) = (Emf::of(&project, say), Instant::now());
+    let built = build(global, project, args.upto, &selection).await;
+    if let Some(emf) = emf {
+        let load = built.as_ref().ok().and_then(|built| built.load);
+        emf.ended(&Job { name: "build", succeeded: built.is_ok(), took: began.elapsed(), load });
+    }
+    list(built?, &selection).print(global.output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing, Failure> {
-    let mut listing =
-        Listing::new(["zone", "table", "read", "written", "removed", "set aside", "bytes read", "bytes written"]);
+async fn build(global: &Global, project: Project, upto: Upto, selection: &Selection) -> Result<Built, Diagnosed> {
+    let site = Site::open(project, &global.dir).await?;
     let wanted = Wanted {
         selection,
         upto: match upto {
@@ -36,7 +40,18 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
         warehouse: None,
         often: false,
     };
-    let built = Builder::new(site).await?.build(wanted).await?;
+    let built = async { Builder::new(&site).await?.build(wanted).await }.await;
+    // The warehouse goes before what it reads from.
+    let built = built.map(|built| Built { warehouse: None, ..built });
+    let closed = site.close().await;
+    let built = built?;
+    closed?;
+    Ok(built)
+}
+
+fn list(built: Built, selection: &Selection) -> Listing {
+    let mut listing =
+        Listing::new(["zone", "table", "read", "written", "removed", "set aside", "bytes read", "bytes written"]);
     for (table, staged) in built.staged {
         let counts = staged.counts;
         listing.row([
@@ -76,5 +91,5 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
         let none = std::iter::repeat_n(json!(null), 5);
         listing.row([json!("mirrors"), json!("(all)"), json!(advanced.records)].into_iter().chain(none));
     }
-    Ok(listing)
+    listing
 }

@@ -1,13 +1,17 @@
 //! `weir stream`
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use serde_json::json;
 use weir_core::diagnosis::Diagnosed;
 use weir_landing::Until;
 use weir_operate::run::Landings;
+use weir_operate::status::emf::Emf;
+use weir_operate::status::metrics::Job;
 use weir_operate::status::serve::Server;
 use weir_operate::{Site, run};
+use weir_project::Project;
 
 use super::until_asked_to_stop;
 use crate::args::{Global, Stream};
@@ -19,11 +23,13 @@ pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
     for name in &args.accept_gap {
         super::known(&project, name)?;
     }
-    let site = Site::open(project, &global.dir).await?;
-    let landings = if args.once { once(&site, args).await } else { for_long(&site).await };
-    let closed = site.close().await;
-    let landings = landings?;
-    closed?;
+    let (emf, began) = (Emf::of(&project, say), Instant::now());
+    let done = land(global, args, project, emf.as_ref()).await;
+    if let Some(emf) = emf {
+        let succeeded = done.as_ref().is_ok_and(|landings| landings.iter().all(|(_, landed)| landed.is_ok()));
+        emf.ended(&Job { name: "stream", succeeded, took: began.elapsed(), load: None });
+    }
+    let landings = done?;
     let mut listing =
         Listing::new(["table", "received", "landed", "dead letters", "repeated", "tombstones", "late", "commits"]);
     let mut stopped = None;
@@ -50,6 +56,19 @@ pub async fn run(global: &Global, args: &Stream) -> Result<ExitCode, Failure> {
     }
     listing.print(global.output)?;
     Ok(stopped.unwrap_or(ExitCode::SUCCESS))
+}
+
+async fn land(global: &Global, args: &Stream, project: Project, emf: Option<&Emf>) -> Result<Landings, Failure> {
+    let site = Site::open(project, &global.dir).await?;
+    let work = async { if args.once { once(&site, args).await } else { for_long(&site).await } };
+    let landings = match emf {
+        Some(emf) => emf.during(&site, work).await,
+        None => work.await,
+    };
+    let closed = site.close().await;
+    let landings = landings?;
+    closed?;
+    Ok(landings)
 }
 
 /// Goes over accepted gaps, then lands what is there.

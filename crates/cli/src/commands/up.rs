@@ -14,7 +14,7 @@ pub async fn run(global: &Global, args: &Up) -> Result<ExitCode, Failure> {
     let site = site(global).await?;
     let pace = Pace { build_every: args.build_every, refresh_every: site.project.warehouse.refresh_every };
     let result = up(&site, listener, pace, until_asked_to_stop(), |running, metrics| {
-        say(&format!("brokers    {}", site.services.connection.brokers()));
+        say(&format!("brokers    {}", site.services.connection.shown()));
         say(&format!("registry   {}", site.services.registry.url()));
         say(&format!("warehouse  psql -h 127.0.0.1 -p {} -U weir weir", running.wire));
         if let Some(address) = metrics {

@@ -27,6 +27,7 @@ use weir_warehouse::load::Loaded;
 use self::event::{Dataset, facet, run_id, statistics};
 use self::sink::Sinks;
 use crate::lineage::{Field, Lineage, Place};
+use crate::run::blocking;
 use crate::site::Site;
 
 /// What runs.
@@ -74,7 +75,8 @@ impl Teller {
     /// None where the project wants no events. A secret that is not there is an error, a lineage that cannot be followed
     /// is none: it is told, and the events do without it.
     pub async fn new(site: &Site) -> Result<Option<Self>, Diagnosed> {
-        let Some(sinks) = Sinks::of(&site.project.lineage, &site.dir)? else { return Ok(None) };
+        let (lineage, dir, vault) = (site.project.lineage.clone(), site.dir.clone(), site.services.vault.clone());
+        let Some(sinks) = blocking(move || Sinks::of(&lineage, &dir, &vault)).await? else { return Ok(None) };
         let mut project = site.project.clone();
         if let LakeRoot::Folder(root) = &mut project.lake.root {
             // Datasets are named by where they are, from wherever the command was called.

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 use weir_core::diagnosis::Diagnosed;
-use weir_project::Lineage;
+use weir_project::{Lineage, Secret, Vault};
 
 /// How long a receiver may take to answer, and what is left of it when a build ends.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,13 +33,17 @@ enum Message {
 
 impl Sinks {
     /// None where the project names none. Fails where a secret is not there.
-    pub fn of(lineage: &Lineage, dir: &Path) -> Result<Option<Self>, Diagnosed> {
+    pub fn of(lineage: &Lineage, dir: &Path, vault: &Arc<dyn Vault>) -> Result<Option<Self>, Diagnosed> {
         let file = lineage.file.as_ref().map(|file| dir.join(file));
         let receiver = match &lineage.url {
             None => None,
             Some(url) => {
-                let key = lineage.api_key.as_ref().map(|key| key.resolve()).transpose()?;
-                let post = Post { url: endpoint(&url.resolve()?), shown: url.to_string(), key, agent: agent() };
+                let post = Post {
+                    url: url.within(vault),
+                    key: lineage.api_key.as_ref().map(|key| key.within(vault)),
+                    agent: agent(),
+                };
+                post.look_up()?;
                 let (to, events) = sync_channel(WAITING);
                 // It ends when the last of `to` is gone, and with the process.
                 let thread = std::thread::Builder::new().name("lineage".to_owned());
@@ -115,10 +120,8 @@ fn agent() -> Agent {
 
 /// Sends events, one after the other, on a thread of its own.
 struct Post {
-    url: String,
-    /// As the project has it: with references, not with secrets.
-    shown: String,
-    key: Option<String>,
+    url: Secret,
+    key: Option<Secret>,
     agent: Agent,
 }
 
@@ -142,20 +145,32 @@ impl Post {
             };
             away = is_away;
             if !std::mem::replace(&mut told, true) {
-                tracing::warn!(url = %self.shown, "lineage events do not reach their receiver: {reason}");
+                tracing::warn!(url = %self.url.as_written(), "lineage events do not reach their receiver: {reason}");
             }
         }
     }
 
+    /// Where events go, and the token that is shown there.
+    fn look_up(&self) -> Result<(String, Option<String>), Diagnosed> {
+        Ok((endpoint(&self.url.get()?), self.key.as_ref().map(Secret::get).transpose()?))
+    }
+
     /// Why it was not taken, and whether it is pointless to try others now.
     fn post(&self, event: String) -> Result<(), (String, bool)> {
-        let mut request = self.agent.post(&self.url).content_type("application/json");
-        if let Some(key) = &self.key {
+        let (url, key) = self.look_up().map_err(|error| (error.messages().join(": "), true))?;
+        let mut request = self.agent.post(&url).content_type("application/json");
+        if let Some(key) = key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
         match request.send(event.as_str()) {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err((format!("it answers {}", answer.status()), answer.status().is_server_error())),
+            Ok(answer) => {
+                if let (401, Some(key)) = (answer.status().as_u16(), &self.key) {
+                    // A token that was changed is found for the next event.
+                    key.doubt();
+                }
+                Err((format!("it answers {}", answer.status()), answer.status().is_server_error()))
+            }
             Err(error) => Err((error.to_string(), true)),
         }
     }

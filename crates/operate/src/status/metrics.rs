@@ -1,11 +1,15 @@
-//! The metrics: each described once, with its unit and where its values come from. Text in the OpenMetrics format.
+//! The metrics: each described once, with its unit and where its values come from. Text in the OpenMetrics format, and of
+//! those that alarms look at, lines for CloudWatch.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+use weir_core::emf::Point;
 
 use super::{PartitionStatus, Status, TableStatus};
 
@@ -20,6 +24,22 @@ struct Metric {
     counter: bool,
     help: &'static str,
     samples: fn(&Status) -> Vec<Sample>,
+    /// Whether CloudWatch gets it too: of a table the worst partition, or all of them together.
+    logged: Option<Of>,
+}
+
+/// How a table's partitions make one value.
+#[derive(Clone, Copy)]
+enum Of {
+    Worst,
+    All,
+}
+
+impl Metric {
+    const fn logged(mut self, of: Of) -> Self {
+        self.logged = Some(of);
+        self
+    }
 }
 
 const fn gauge(
@@ -28,7 +48,7 @@ const fn gauge(
     help: &'static str,
     samples: fn(&Status) -> Vec<Sample>,
 ) -> Metric {
-    Metric { name, unit, counter: false, help, samples }
+    Metric { name, unit, counter: false, help, samples, logged: None }
 }
 
 const fn counter(
@@ -37,7 +57,7 @@ const fn counter(
     help: &'static str,
     samples: fn(&Status) -> Vec<Sample>,
 ) -> Metric {
-    Metric { name, unit, counter: true, help, samples }
+    Metric { name, unit, counter: true, help, samples, logged: None }
 }
 
 const RECORDS: Option<&str> = Some("records");
@@ -48,10 +68,12 @@ const BYTES: Option<&str> = Some("bytes");
 const ALL: &[Metric] = &[
     gauge("weir_landing_lag", RECORDS, "Records of the topic that have not landed", |status| {
         partitions(status, |partition| Some(number(partition.lag())))
-    }),
+    })
+    .logged(Of::All),
     gauge("weir_landing_lag", SECONDS, "How long the first record that has not landed has been waiting", |status| {
         partitions(status, |partition| Some(seconds(partition.lag_milliseconds(status.at))))
-    }),
+    })
+    .logged(Of::Worst),
     gauge(
         "weir_landing_newest_event_timestamp",
         SECONDS,
@@ -72,16 +94,19 @@ const ALL: &[Metric] = &[
     }),
     counter("weir_landing_repeated", RECORDS, "Deliveries of a change that had landed", |status| {
         tables(status, |table| Some(number(table.sums.counts.repeated)))
-    }),
+    })
+    .logged(Of::All),
     counter("weir_landing_dead_lettered", RECORDS, "Records that could not be decoded", |status| {
         tables(status, |table| Some(number(table.sums.counts.dead_lettered)))
-    }),
+    })
+    .logged(Of::All),
     counter("weir_landing_tombstone", RECORDS, "Records without a value", |status| {
         tables(status, |table| Some(number(table.sums.counts.tombstones)))
     }),
     counter("weir_landing_late", ROWS, "Rows later than `landing.allowed_lateness`", |status| {
         tables(status, |table| Some(number(table.sums.late)))
-    }),
+    })
+    .logged(Of::All),
     counter("weir_landing_batch", SECONDS, "Time from a micro-batch's last record to its commit, summed", |status| {
         tables(status, |table| Some(seconds(table.sums.milliseconds)))
     }),
@@ -99,7 +124,8 @@ const ALL: &[Metric] = &[
     }),
     gauge("weir_dead_letters_open", RECORDS, "Dead letters neither replayed nor discarded", |status| {
         tables(status, |table| Some(number(table.open_letters)))
-    }),
+    })
+    .logged(Of::All),
     gauge("weir_staging_waiting", ROWS, "Landing rows that staging has not read", |status| {
         tables(status, |table| Some(number(table.unstaged)))
     }),
@@ -151,6 +177,62 @@ fn seconds(milliseconds: u64) -> f64 {
 
 fn since_1970(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
+}
+
+/// What a job tells of itself when it ends, for CloudWatch alone: a job that has ended answers nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Job {
+    /// The command.
+    pub name: &'static str,
+    /// Whether it did its work.
+    pub succeeded: bool,
+    /// How long it ran.
+    pub took: Duration,
+    /// How long it loaded the warehouse, if it did.
+    pub load: Option<Duration>,
+}
+
+impl Job {
+    /// Its metrics.
+    pub(super) fn points(&self) -> Vec<Point> {
+        let mut points = vec![
+            Point::count("weir_job_successes", u64::from(self.succeeded)),
+            Point::count("weir_job_failures", u64::from(!self.succeeded)),
+            Point::seconds("weir_job_seconds", self.took.as_secs_f64()),
+        ];
+        points.extend(self.load.map(|load| Point::seconds("weir_warehouse_load_seconds", load.as_secs_f64())));
+        points
+    }
+}
+
+/// What a counter was, by metric and table.
+pub(super) type Counted = BTreeMap<(usize, String), f64>;
+
+/// The metrics that CloudWatch gets, by table. A counter gives what it grew by since `counted`, which is brought up to date.
+pub(super) fn logged(status: &Status, counted: &mut Counted) -> BTreeMap<String, Vec<Point>> {
+    let mut found: BTreeMap<String, Vec<Point>> = BTreeMap::new();
+    for (at, metric) in ALL.iter().enumerate() {
+        let Some(of) = metric.logged else { continue };
+        let mut values: BTreeMap<String, f64> = BTreeMap::new();
+        for (labels, value) in (metric.samples)(status) {
+            let table = labels.into_iter().find(|(name, _)| *name == "table").map(|(_, table)| table);
+            let sum = values.entry(table.unwrap_or_default()).or_default();
+            *sum = match of {
+                Of::Worst => sum.max(value),
+                Of::All => *sum + value,
+            };
+        }
+        for (table, mut value) in values {
+            if metric.counter {
+                let before = counted.insert((at, table.clone()), value).unwrap_or_default();
+                value = (value - before).max(0.0);
+            }
+            let name = metric.unit.map_or(metric.name.to_owned(), |unit| format!("{}_{unit}", metric.name));
+            let unit = if metric.unit == SECONDS { "Seconds" } else { "Count" };
+            found.entry(table).or_default().push(Point { name, unit, value });
+        }
+    }
+    found
 }
 
 #[derive(Debug)]

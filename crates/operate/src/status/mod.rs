@@ -1,6 +1,7 @@
 //! How the path stands: what waits where, what came and what became of it, how fresh each zone is. Taken from the lake's
 //! commits and the brokers' offsets alone, so it is the same whether a worker runs or not.
 
+pub mod emf;
 mod landing;
 pub mod metrics;
 mod offsets;

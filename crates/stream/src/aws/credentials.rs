@@ -100,7 +100,8 @@ impl Provider {
         }
     }
 
-    fn var(&self, name: &str) -> Option<String> {
+    /// A variable that is set, and not to nothing.
+    pub(crate) fn var(&self, name: &str) -> Option<String> {
         (self.variables)(name).filter(|value| !value.is_empty())
     }
 

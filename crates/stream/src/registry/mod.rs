@@ -5,10 +5,9 @@ mod glue;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use backon::{BlockingRetryable, ExponentialBuilder};
 use weir_core::schema_id::SchemaId;
+use weir_project::Secret;
 
 use self::confluent::Confluent;
 use self::glue::Glue;
@@ -30,8 +29,14 @@ enum Kind {
 impl Registry {
     /// One with Confluent's API. `url` without a final slash, e.g. `http://127.0.0.1:8081`; `user:password@` in front of
     /// the host goes to the registry and nowhere else. Nothing is asked yet.
-    pub fn new(url: impl AsRef<str>) -> Self {
-        Self::of(Kind::Confluent(Confluent::new(url.as_ref())))
+    pub fn new(url: impl Into<String>) -> Self {
+        Self::secret(Secret::plain(url))
+    }
+
+    /// As [`Registry::new`], where the URL holds secrets: they are looked up for each request, and anew when the registry
+    /// does not take them.
+    pub fn secret(url: Secret) -> Self {
+        Self::of(Kind::Confluent(Confluent::new(url)))
     }
 
     /// AWS Glue's in a region, with the credentials of this process; at `endpoint` instead of AWS's own where one is
@@ -44,11 +49,11 @@ impl Registry {
         Self { kind: Arc::new(kind), schemas: Arc::default() }
     }
 
-    /// Its URL, without credentials.
+    /// Its URL as written, without credentials.
     pub fn url(&self) -> &str {
         match &*self.kind {
-            Kind::Confluent(confluent) => &confluent.url,
-            Kind::Glue(glue) => &glue.url,
+            Kind::Confluent(confluent) => &confluent.shown,
+            Kind::Glue(glue) => glue.url(),
         }
     }
 
@@ -75,6 +80,15 @@ impl Registry {
         Ok(schema)
     }
 
+    /// As [`Registry::schema`]; none where the registry says that it knows no such id.
+    pub fn find(&self, id: SchemaId) -> Result<Option<Arc<str>>, StreamError> {
+        match self.schema(id) {
+            Ok(schema) => Ok(Some(schema)),
+            Err(StreamError::UnknownSchema { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The newest schema of a subject; none where the registry has no such subject. Not of Glue's.
     pub fn latest(&self, subject: &str) -> Result<Option<String>, StreamError> {
         match &*self.kind {
@@ -95,15 +109,4 @@ impl Registry {
         // A panic elsewhere leaves the map whole: entries are only ever added.
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Asks, and again after a pause where the registry did not answer or was out of order.
-fn again<T>(once: impl FnMut() -> Result<T, StreamError>) -> Result<T, StreamError> {
-    let pauses = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(4);
-    let passing = |error: &StreamError| match error {
-        StreamError::RegistryDown { .. } => true,
-        StreamError::RegistryRefused { status, code, .. } => *status >= 500 || code == glue::THROTTLED,
-        _ => false,
-    };
-    once.retry(pauses).when(passing).call()
 }

@@ -4,7 +4,7 @@
 //! fails the statement, because the record may be good.
 #![allow(unsafe_code, reason = "vectors of the engine are read and written through its raw slices")]
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use duckdb::Connection;
 use duckdb::core::{DataChunkHandle, Inserter, LogicalTypeId};
@@ -12,9 +12,8 @@ use duckdb::ffi::duckdb_string_t;
 use duckdb::types::DuckString;
 use duckdb::vscalar::{ScalarFunctionSignature, VScalar};
 use duckdb::vtab::arrow::WritableVector;
-use weir_core::schema_id::SchemaId;
-use weir_envelope::{Bounds, Decoder, Reject, frame};
-use weir_stream::{Registry, StreamError};
+use weir_envelope::Texts;
+use weir_stream::Registry;
 
 /// Turns a record's value into the JSON that the mirrors read.
 pub trait Decode: Send + Sync {
@@ -25,44 +24,19 @@ pub trait Decode: Send + Sync {
 /// Decodes records by the schemas of a registry, each fetched once.
 pub struct RegistryDecode {
     registry: Registry,
-    decoder: RwLock<Decoder>,
+    texts: Texts,
 }
 
 impl RegistryDecode {
     /// Asks nothing yet.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, decoder: RwLock::new(Decoder::new(Bounds::default())) }
-    }
-
-    fn learn(&self, id: SchemaId) -> Result<(), StreamError> {
-        match self.registry.schema(id) {
-            Ok(text) => {
-                let mut decoder = self.decoder.write().unwrap_or_else(PoisonError::into_inner);
-                if let Err(error) = decoder.add_schema(id, &text) {
-                    tracing::warn!(%id, error = %error, "a schema is no change event; its records count as errors");
-                    decoder.refuse_schema(id, Reject::UnsupportedSchema(id));
-                }
-            }
-            // Asked again for the next record: by then it may be registered, and the record sent again.
-            Err(StreamError::UnknownSchema { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        Self { registry, texts: Texts::default() }
     }
 }
 
 impl Decode for RegistryDecode {
     fn json(&self, value: &[u8]) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
-        let Ok((id, _)) = frame(value) else { return Ok(None) };
-        if !self.decoder.read().unwrap_or_else(PoisonError::into_inner).knows(id) {
-            self.learn(id)?;
-        }
-        let mut out = Vec::with_capacity(value.len() * 3);
-        let decoder = self.decoder.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(match decoder.cdc_json(value, &mut out) {
-            Ok(()) => String::from_utf8(out).ok(),
-            Err(_) => None,
-        })
+        Ok(self.texts.json(value, |id| self.registry.find(id))?.ok())
     }
 }
 

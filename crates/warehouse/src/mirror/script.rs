@@ -30,7 +30,7 @@ IAM_ROLE ${{iam_role}}
 AUTHENTICATION ${{auth}}
 URI '${{brokers}}';
 CREATE OR REPLACE EXTERNAL FUNCTION f_cdc_avro_to_json(varchar(max)) RETURNS varchar(max) STABLE
-LAMBDA 'weir-cdc-avro-to-json' IAM_ROLE ${{iam_role}} RETRY_TIMEOUT 20000 MAX_BATCH_ROWS 2000 MAX_BATCH_SIZE 2 MB;
+LAMBDA 'weir-cdc-avro-to-json' IAM_ROLE ${{iam_role}} RETRY_TIMEOUT 20000 MAX_BATCH_ROWS 500 MAX_BATCH_SIZE 1 MB;
 CREATE TABLE IF NOT EXISTS staging.stream_position (
     view_name VARCHAR(127) NOT NULL,
     kafka_partition BIGINT NOT NULL,

@@ -1,5 +1,6 @@
-//! How clients show their token: a broker's side of the SASL handshake made by hand, which takes the token and hangs up.
+//! How clients show who they are: a broker's side of the SASL handshake made by hand, which takes what is shown and says no.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,7 +8,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use weir_project::Secret;
 
+use super::Rotated;
 use crate::aws::{Provider, Source};
 use crate::{Admin, Connection, Consumer, Producer, StreamError};
 
@@ -16,23 +19,23 @@ const HANDSHAKE: u16 = 17;
 const AUTHENTICATE: u16 = 36;
 
 /// The requests that this broker names, with their newest version.
-const KNOWN: [(u16, u16); 4] = [(3, 9), (API_VERSIONS, 3), (HANDSHAKE, 1), (AUTHENTICATE, 1)];
+const KNOWN: [(u16, u16); 4] = [(3, 9), (API_VERSIONS, 3), (HANDSHAKE, 1), (AUTHENTICATE, 0)];
 
-/// Listens; hands over what each connection shows to prove who it is.
-fn broker() -> (String, Receiver<Vec<u8>>) {
+/// Listens for clients with this mechanism; hands over what each connection shows to prove who it is.
+fn broker(mechanism: &'static str) -> (String, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (shown, taken) = sync_channel(16);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // Whoever hangs up early tries again.
-            let _ = serve(stream, &shown);
+            let _ = serve(stream, mechanism, &shown);
         }
     });
     (address, taken)
 }
 
-fn serve(mut stream: TcpStream, shown: &SyncSender<Vec<u8>>) -> io::Result<()> {
+fn serve(mut stream: TcpStream, mechanism: &str, shown: &SyncSender<Vec<u8>>) -> io::Result<()> {
     loop {
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
@@ -45,12 +48,14 @@ fn serve(mut stream: TcpStream, shown: &SyncSender<Vec<u8>>) -> io::Result<()> {
         let answer = match key {
             API_VERSIONS => api_versions(version),
             HANDSHAKE => {
-                assert_eq!(body, b"\0\x0bOAUTHBEARER");
-                b"\0\0\0\0\0\x01\0\x0bOAUTHBEARER".to_vec()
+                let named = [&(mechanism.len() as u16).to_be_bytes(), mechanism.as_bytes()].concat();
+                assert_eq!(body, named);
+                [b"\0\0\0\0\0\x01", &named[..]].concat()
             }
             AUTHENTICATE => {
                 let _ = shown.send(body[4..].to_vec());
-                return Ok(());
+                // SASL_AUTHENTICATION_FAILED, without words.
+                [&58_u16.to_be_bytes()[..], &[0xff, 0xff], &[0; 4]].concat()
             }
             // Nothing else may come before.
             other => panic!("request {other} of a client that has not shown who it is"),
@@ -106,7 +111,7 @@ fn every_client_shows_a_token_before_anything_else_also_one_that_nobody_has_poll
         }),
     ];
     for (name, ask) in clients {
-        let (address, shown) = broker();
+        let (address, shown) = broker("OAUTHBEARER");
         // It waits for its answer longer than this test does.
         std::thread::spawn(move || ask(&connection(&address)));
         let shown = shown.recv_timeout(Duration::from_secs(15)).unwrap_or_else(|_| panic!("{name} shows nothing"));
@@ -125,4 +130,27 @@ fn without_credentials_a_client_says_so_at_once() {
     let connection = connection.with_source(Source::new("eu-central-1", Provider::of(|_| None)));
     let error = Consumer::new(&connection, "t").unwrap().partitions().unwrap_err();
     assert!(matches!(error, StreamError::Credentials { .. }), "{error:?}");
+}
+
+#[test]
+fn a_reader_that_is_refused_shows_the_password_that_its_reference_leads_to_by_then() {
+    let (address, shown) = broker("PLAIN");
+    let settings = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.username", "weir")];
+    let mut client: BTreeMap<String, Secret> =
+        settings.into_iter().map(|(key, value)| (key.to_owned(), Secret::plain(value))).collect();
+    client.insert("sasl.password".to_owned(), Rotated::secret("${aws-sm:shop/kafka#password}", ["alt", "neu"]));
+    let connection = Connection::secret(Secret::plain(address), client);
+    // It reads on for longer than this test does.
+    std::thread::spawn(move || {
+        let consumer = Consumer::new(&connection, "t").unwrap();
+        consumer.join().unwrap();
+        let outcomes = std::iter::repeat_with(|| consumer.poll_batch(1, 1, Duration::from_millis(200)));
+        // What ends it is that the second password is refused as well, and there is no third one.
+        outcomes.take(100).find_map(Result::err)
+    });
+    let next = || shown.recv_timeout(Duration::from_secs(15)).unwrap();
+    assert_eq!(next(), b"\0weir\0alt");
+    // librdkafka may have tried the old one again before the refusal was read.
+    let renewed = std::iter::repeat_with(next).take(20).find(|shown| shown != b"\0weir\0alt");
+    assert_eq!(renewed.as_deref(), Some(&b"\0weir\0neu"[..]));
 }
