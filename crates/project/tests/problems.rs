@@ -7,6 +7,8 @@ use weir_project::{load, validate};
 
 #[path = "problems/stream.rs"]
 mod stream;
+#[path = "problems/warehouse.rs"]
+mod warehouse;
 
 struct Pipeline(tempfile::TempDir);
 

@@ -24,7 +24,7 @@
 //! ```
 
 mod admin;
-mod aws;
+pub mod aws;
 mod batch;
 mod connection;
 mod consumer;

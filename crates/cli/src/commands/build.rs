@@ -65,12 +65,16 @@ async fn build(site: &Site, upto: Upto, selection: &Selection) -> Result<Listing
             json!(table.traffic.bytes_written + table.change_set_bytes),
         ]);
     }
-    for loaded in built.loaded {
+    for loaded in built.loaded.builds {
         for (table, set, gone) in loaded.tables {
             let none = || json!(null);
             let counts = [json!(set + gone), json!(set), json!(gone), json!(0), none(), none()];
             listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
         }
+    }
+    for migration in built.loaded.migrations {
+        let none = std::iter::repeat_n(json!(null), 6);
+        listing.row([json!("migrations"), json!(migration)].into_iter().chain(none));
     }
     if let Some(advanced) = built.refreshed {
         let none = std::iter::repeat_n(json!(null), 5);

@@ -2,8 +2,10 @@
 
 mod credentials;
 mod msk;
+mod service;
 mod sigv4;
 
 pub(crate) use credentials::Provider;
 pub(crate) use msk::{Source, Tokens};
+pub use service::{Service, ServiceError, element};
 pub(crate) use sigv4::{Scope, Signable};

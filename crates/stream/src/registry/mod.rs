@@ -48,7 +48,7 @@ impl Registry {
     pub fn url(&self) -> &str {
         match &*self.kind {
             Kind::Confluent(confluent) => &confluent.url,
-            Kind::Glue(glue) => &glue.url,
+            Kind::Glue(glue) => glue.url(),
         }
     }
 
