@@ -16,7 +16,6 @@ fn refused(place: &Place, args: &[&str], code: &str) {
 #[test]
 fn migrations_are_applied_once_each_and_in_their_order() {
     let place = Place::reference();
-    place.run(&["build"]);
     place.run(&["replay", "simulate", "--seed", "11", "--customers", "20", "--products", "12", "--orders", "40"]);
     with(&place, "010_view", "create view public.lake as select '${lake}' as root;");
     place.run(&["validate"]);

@@ -37,7 +37,8 @@ pub async fn replay(
         dir: Some(site.dir.clone()),
         events_per_second,
     };
-    let target = replay::Target { connection: site.services.connection.clone(), registry: site.services.registry.clone() };
+    let target =
+        replay::Target { connection: site.services.connection.clone(), registry: site.services.registry.clone() };
     let tables: Arc<[weir_project::Table]> = site.project.tables.clone().into();
     Ok(replay::replay(source, tables, options, target, move |at| progress(at.skipped + at.produced)).await?)
 }

@@ -75,6 +75,10 @@ impl Check<'_> {
             let fix = "write `embedded`, `redshift`, or `postgres://user@host:5439/database`";
             self.bad("warehouse.target", "it is no warehouse", fix);
         }
+        if text.contains('?') {
+            let fix = "leave them out: TLS is used always, with a certificate that the system trusts";
+            self.bad("warehouse.target", "parameters of the address are not read", fix);
+        }
         WarehouseTarget::Address(self.secret_text("warehouse.target"))
     }
 

@@ -17,6 +17,8 @@ fn a_redshift_is_named_once_with_database_region_and_a_lake_that_it_reads() {
     told.push(with(&format!("{right}, memory: 1GiB, port: 5439, mirrors: false, auth: iam")));
     pipeline.write("environments/dev.yaml", "warehouse: {workgroup: shop, timeout: 1h}\n");
     told.push(pipeline.lines());
+    pipeline.write("environments/dev.yaml", "warehouse: {target: 'postgres://u@h:5439/d?sslmode=disable'}\n");
+    told.push(pipeline.lines());
     insta::assert_snapshot!(told.join("\n\n"), @r"
     environments/dev.yaml:2:21 W1007 `warehouse.target`: `redshift` needs a name (set `warehouse.workgroup` (Serverless) or `warehouse.cluster`)
     environments/dev.yaml:2:21 W1007 `warehouse.target`: `redshift` needs a database (set `warehouse.database`)
@@ -36,6 +38,8 @@ fn a_redshift_is_named_once_with_database_region_and_a_lake_that_it_reads() {
 
     environments/dev.yaml:1:24 W1008 `warehouse.workgroup` does nothing: `warehouse.target` is not `redshift` (remove it, or move it to the file of an environment that uses it)
     environments/dev.yaml:1:39 W1008 `warehouse.timeout` does nothing: the warehouse is embedded (remove it, or move it to the file of an environment that uses it)
+
+    environments/dev.yaml:1:21 W1007 `warehouse.target`: parameters of the address are not read (leave them out: TLS is used always, with a certificate that the system trusts)
     ");
 }
 
