@@ -27,6 +27,10 @@ EVERY_RESOURCE = {
          "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups"},
         "Step Functions delivers logs through an API without resources",
     ),
+    "OwnStatements": (
+        {"redshift-data:DescribeStatement", "redshift-data:GetStatementResult", "redshift-data:CancelStatement"},
+        "AWS knows no resource for a statement of the Data API; a condition holds it to the caller's own",
+    ),
 }
 # In the policy of a key, `*` is the key itself; only the account may hold all actions, else nobody could manage the key.
 KEY_ADMINISTRATOR = re.compile(r"^arn:aws:iam::\d{12}:root$")

@@ -177,7 +177,6 @@ fn every_problem_of_a_pipeline_is_printed_not_the_first() {
 fn what_redshift_refuses_is_found_in_the_pipelines_own_sql_and_names() {
     let place = Place::reference();
     let folder = place.pipeline().join("warehouse");
-    std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("report.sql"), "SELECT 1;\nSELECT string_agg(name, ',') FROM t;\n").unwrap();
     place.edit("contracts/customer.yaml", |text| {
         text.replace("columns:\n", "columns:\n  - {name: xmin, type: int, nullable: true}\n")

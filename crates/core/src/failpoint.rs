@@ -35,6 +35,8 @@ pub const NAMES: &[&str] = &[
     "curated.published",
     "warehouse.load_before_commit",
     "warehouse.load_committed",
+    "warehouse.migration_before_commit",
+    "warehouse.migration_committed",
     "warehouse.refresh_before_commit",
     "warehouse.refresh_committed",
     "warehouse.mirror_before_commit",

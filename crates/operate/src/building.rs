@@ -1,7 +1,6 @@
 //! A build as `weir build` and `weir up` run it: staging, curated, the load into the warehouse, of which whoever follows
 //! the lineage hears; then the upkeep of landing's files, and last of all the catalog hears of what has changed.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_core::diagnosis::Diagnosed;
@@ -9,14 +8,14 @@ use weir_core::name::TableName;
 use weir_curated::BuildReport;
 use weir_project::{ModelKind, Selection};
 use weir_staging::{Staged, Stager};
-use weir_warehouse::Warehouse;
-use weir_warehouse::load::Loaded;
 use weir_warehouse::mirror::Advanced;
 
 use crate::catalog::Glue;
 use crate::openlineage::{Job, Run, Teller};
+use crate::run::{self, Load};
 use crate::site::Site;
-use crate::{run, upkeep, warehouse};
+use crate::upkeep;
+use crate::warehouse::Target;
 
 /// Time between two looks at what files need.
 const TEND_EVERY: Duration = Duration::from_secs(600);
@@ -39,7 +38,7 @@ pub struct Wanted<'a> {
     /// Where it stops.
     pub upto: Upto,
     /// The warehouse, where it is open already.
-    pub warehouse: Option<Arc<Warehouse>>,
+    pub warehouse: Option<Target>,
     /// One of many, every few seconds: nobody is told of it if it finds nothing new, it waits for nobody to be told, and
     /// the streaming views are refreshed beside it, not behind it.
     pub often: bool,
@@ -52,12 +51,12 @@ pub struct Built {
     pub staged: Vec<(TableName, Staged)>,
     /// Curated.
     pub curated: BuildReport,
-    /// The builds that were loaded.
-    pub loaded: Vec<Loaded>,
+    /// The builds that were loaded, and the migrations.
+    pub loaded: Load,
     /// How long that took, where the build came so far.
     pub load: Option<Duration>,
     /// The warehouse, where the build reached it.
-    pub warehouse: Option<Arc<Warehouse>>,
+    pub warehouse: Option<Target>,
     /// What the streaming views took in behind the load.
     pub refreshed: Option<Advanced>,
 }
@@ -92,8 +91,8 @@ impl<'s> Builder<'s> {
         }
         let mut built = result?;
         self.behind |= built.staged.iter().any(|(_, staged)| staged.commits > 0) || built.curated.published.is_some();
-        if let Some(double) = built.warehouse.as_ref().filter(|_| !often) {
-            built.refreshed = Some(run::refresh(self.site, double).await?);
+        if let Some(target) = built.warehouse.as_ref().filter(|_| !often) {
+            built.refreshed = run::refresh(self.site, target).await?;
         }
         if self.tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
             self.behind |= upkeep::tend(&self.site.project, &self.site.lake).await?;
@@ -161,13 +160,13 @@ async fn steps(
     if let Some(told) = &mut told {
         told.start(Job::Load);
     }
-    let double = warehouse.map_or_else(|| warehouse::open(site), Ok)?;
+    let target = warehouse.map_or_else(|| Target::open(site), Ok)?;
     let began = Instant::now();
-    built.loaded = run::load(site, &double).await?;
+    built.loaded = run::load(site, &target).await?;
     built.load = Some(began.elapsed());
     if let Some(told) = &mut told {
-        told.loaded(&built.loaded);
+        told.loaded(&built.loaded.builds);
     }
-    built.warehouse = Some(double);
+    built.warehouse = Some(target);
     Ok(built)
 }

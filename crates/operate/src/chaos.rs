@@ -19,9 +19,10 @@ use weir_source::Source;
 use crate::error::OperateError;
 use crate::progress::Progress;
 use crate::reconcile::{LedgerWitness, Reconciliation, reconcile};
+use crate::run;
 use crate::running::Announced;
 use crate::site::Site;
-use crate::{run, warehouse};
+use crate::warehouse::Target;
 
 /// Records that come before each run.
 pub const RECORDS: u64 = 2048;
@@ -194,9 +195,9 @@ impl Chaos {
         undisturbed(&weir, Victim::Landing)?;
         undisturbed(&weir, Victim::Warehouse)?;
         drop(announced);
-        let double = warehouse::open(site)?;
+        let target = Target::open(site)?;
         let witness = LedgerWitness { source: &source, project: &site.project };
-        seen.reconciliation = reconcile(site, Some(&double), &witness).await?;
+        seen.reconciliation = reconcile(site, Some(&target), &witness).await?;
         Ok(seen)
     }
 }

@@ -14,6 +14,7 @@ use crate::counts::{ZoneCount, counts};
 use crate::progress::{Clock, Progress, StageReport};
 use crate::reconcile::{LedgerWitness, Reconciliation, reconcile};
 use crate::site::Site;
+use crate::warehouse::Target;
 use crate::{run, warehouse};
 
 /// What a demo run shows.
@@ -59,16 +60,17 @@ pub async fn demo(
     clock.end("curated", built.tables.iter().map(|table| table.read).sum());
 
     clock.begin("warehouse", None);
-    let loaded = run::load(site, &double).await?;
+    let target = Target::Embedded(double.clone());
+    let loaded = run::load(site, &target).await?.builds;
     clock.end("warehouse", loaded.iter().flat_map(|build| &build.tables).map(|(_, set, gone)| set + gone).sum());
 
     clock.begin("mirrors", None);
-    let advanced = run::refresh(site, &double).await?;
+    let advanced = run::refresh(site, &target).await?.unwrap_or_default();
     clock.end("mirrors", advanced.records);
 
     clock.begin("reconcile", None);
     let witness = LedgerWitness { source: &source, project: &site.project };
-    let reconciliation = reconcile(site, Some(&double), &witness).await?;
+    let reconciliation = reconcile(site, Some(&target), &witness).await?;
     let compared = reconciliation.zones.iter().map(|line| line.found).sum();
     clock.end("reconcile", compared);
 

@@ -14,16 +14,15 @@ use weir_landing::start::Gap;
 use weir_landing::{Landed, Until};
 use weir_project::Selection;
 use weir_source::Source;
-use weir_source::replay::{self, Options, Target};
+use weir_source::replay::{self, Options};
 use weir_staging::{Staged, Stager};
 use weir_stream::Consumer;
-use weir_warehouse::Warehouse;
-use weir_warehouse::load::{self, Loaded};
+use weir_warehouse::load::{self, Loaded, migrations};
 use weir_warehouse::mirror::{Advanced, Mirrors};
 
 use crate::error::OperateError;
 use crate::site::Site;
-use crate::warehouse;
+use crate::warehouse::{self, Target};
 
 /// Sends what the topics do not hold yet of a source. `progress` hears the number of records that are there.
 pub async fn replay(
@@ -38,7 +37,8 @@ pub async fn replay(
         dir: Some(site.dir.clone()),
         events_per_second,
     };
-    let target = Target { connection: site.services.connection.clone(), registry: site.services.registry.clone() };
+    let target =
+        replay::Target { connection: site.services.connection.clone(), registry: site.services.registry.clone() };
     let tables: Arc<[weir_project::Table]> = site.project.tables.clone().into();
     Ok(replay::replay(source, tables, options, target, move |at| progress(at.skipped + at.produced)).await?)
 }
@@ -215,23 +215,41 @@ pub fn time_text(micros: i64) -> String {
     weir_core::value::Value::Timestamp(micros).to_string()
 }
 
-/// Loads every published build that the warehouse does not have.
-pub async fn load(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Vec<Loaded>, Diagnosed> {
+/// What a load did.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// The builds that were loaded.
+    pub builds: Vec<Loaded>,
+    /// The migrations that were applied, by name.
+    pub migrations: Vec<String>,
+}
+
+/// Loads every published build that the warehouse does not have; then, once it has one, migrations, which may speak of its
+/// tables.
+pub async fn load(site: &Site, target: &Target) -> Result<Load, Diagnosed> {
     let (project, lake) = (site.project.clone(), warehouse::lake_files(site));
-    let (warehouse, values) = (warehouse.clone(), warehouse::placeholders(site).await?);
+    let (target, values) = (target.clone(), warehouse::placeholders(site).await?);
     blocking(move || {
-        let mut session = warehouse.session()?;
-        Ok(load::apply_pending(&mut session, &project, &lake, &values)?)
+        let mut connection = target.connect()?;
+        let builds = load::apply_pending(&mut *connection, &project, &lake, &values)?;
+        let migrations = match builds.is_empty() && load::last_build(&mut *connection)? == 0 {
+            true => Vec::new(),
+            false => migrations::apply_pending(&mut *connection, &project, &values)?,
+        };
+        Ok(Load { builds, migrations })
     })
     .await
 }
 
-/// Refreshes the streaming views and applies what is new to the mirrors.
-pub async fn refresh(site: &Site, warehouse: &Arc<Warehouse>) -> Result<Advanced, Diagnosed> {
-    let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site).await?, warehouse.clone());
+/// Refreshes the streaming views and applies what is new to the mirrors; none where the project keeps no mirrors.
+pub async fn refresh(site: &Site, target: &Target) -> Result<Option<Advanced>, Diagnosed> {
+    if !site.project.warehouse.mirrors {
+        return Ok(None);
+    }
+    let (project, values, target) = (site.project.clone(), warehouse::placeholders(site).await?, target.clone());
     blocking(move || {
-        let mut mirrors = Mirrors::prepare(&warehouse, &project, &values)?;
-        Ok(mirrors.advance(&AtomicBool::new(false))?)
+        let mut mirrors = Mirrors::prepare(target.connect()?, &project, &values)?;
+        Ok(Some(mirrors.advance(&AtomicBool::new(false))?))
     })
     .await
 }

@@ -19,6 +19,7 @@ use crate::running::{Announced, Running};
 use crate::services::Services;
 use crate::site::Site;
 use crate::status::serve::Server;
+use crate::warehouse::Target;
 use crate::{run, warehouse};
 
 /// How `up` works.
@@ -49,7 +50,7 @@ pub async fn up(
     {
         let mut session = double.session()?;
         if weir_warehouse::load::last_build(&mut session)? == 0 {
-            session.run(&weir_warehouse::load::ddl::migrations(&site.project))?;
+            session.run(&weir_warehouse::load::ddl::whole(&site.project))?;
         }
     }
     let wire = tokio::spawn(weir_warehouse::wire::serve(
@@ -58,7 +59,10 @@ pub async fn up(
         Users::Trust,
         stop.clone().cancelled_owned(),
     ));
-    let refreshing = tokio::spawn(refresh(site, &double, pace.refresh_every, stop.clone()).await?);
+    let refreshing = match site.project.warehouse.mirrors {
+        true => Some(tokio::spawn(refresh(site, &double, pace.refresh_every, stop.clone()).await?)),
+        false => None,
+    };
     ready(&announced.running, server.as_ref().map(|server| server.address));
     let metrics = server.map(|server| tokio::spawn(server.run(site, Some(double.clone()), stop.clone())));
 
@@ -73,7 +77,10 @@ pub async fn up(
     let (landed, built) = tokio::join!(landing, builds);
     drop(ended);
     // Both end with `stop`; what they could say is logged where it happened.
-    let _ = tokio::join!(wire, refreshing);
+    let _ = wire.await;
+    if let Some(refreshing) = refreshing {
+        let _ = refreshing.await;
+    }
     if let Some(metrics) = metrics {
         let _ = metrics.await;
     }
@@ -90,6 +97,7 @@ async fn builds(
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let selection = Selection::new(&site.project, &[])?;
+    let target = Target::Embedded(warehouse.clone());
     let mut builder = Builder::new(site).await?;
     let ended = loop {
         tokio::select! {
@@ -97,7 +105,7 @@ async fn builds(
             _ = ticks.tick() => {}
         }
         let wanted =
-            Wanted { selection: &selection, upto: Upto::Warehouse, warehouse: Some(warehouse.clone()), often: true };
+            Wanted { selection: &selection, upto: Upto::Warehouse, warehouse: Some(target.clone()), often: true };
         match builder.build(wanted).await {
             Ok(built) => tracing::info!(build = built.curated.published, "built"),
             Err(error) => break Err(error),
@@ -115,7 +123,8 @@ async fn refresh(
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + use<>, Diagnosed> {
     let (project, values, warehouse) = (site.project.clone(), warehouse::placeholders(site).await?, warehouse.clone());
-    let mirrors = run::blocking(move || Ok(Mirrors::prepare(&warehouse, &project, &values)?)).await?;
+    let mirrors =
+        run::blocking(move || Ok(Mirrors::prepare(Box::new(warehouse.session()?), &project, &values)?)).await?;
     Ok(mirror::schedule(mirrors, every, stop.cancelled_owned()))
 }
 

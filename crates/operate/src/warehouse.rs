@@ -1,14 +1,18 @@
-//! Opens the embedded warehouse on a site: with the site's topics and schemas behind its streaming views.
+//! The warehouse of a site: the embedded one, opened with the site's topics and schemas behind its streaming views, or a
+//! Redshift elsewhere.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use weir_core::diagnosis::Diagnosed;
-use weir_project::{Project, WarehouseTarget};
+use weir_project::Project;
+use weir_warehouse::load::migrations;
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
-use weir_warehouse::{Answer, Bucket, Client, LakeFiles, Options, Placeholders, Warehouse, WarehouseError, load};
+use weir_warehouse::{
+    Bucket, Client, Connection, LakeFiles, Options, Placeholders, Redshift, Warehouse, WarehouseError, load,
+};
 
 use crate::error::OperateError;
 use crate::run::blocking;
@@ -17,6 +21,33 @@ use crate::site::Site;
 
 /// The warehouse's file, in the folder of the embedded parts.
 pub(crate) const FILE: &str = "warehouse.duckdb";
+
+/// Where a site's star schema is loaded.
+#[derive(Clone)]
+pub enum Target {
+    /// The embedded warehouse.
+    Embedded(Arc<Warehouse>),
+    /// A Redshift elsewhere.
+    Redshift(Redshift),
+}
+
+impl Target {
+    /// That of the site.
+    pub fn open(site: &Site) -> Result<Self, Diagnosed> {
+        match Redshift::of(&site.project.warehouse) {
+            Some(redshift) => Ok(Self::Redshift(redshift)),
+            None => Ok(Self::Embedded(open(site)?)),
+        }
+    }
+
+    /// A connection; a Redshift is not asked before something is to be done there. Blocks where it is used.
+    pub fn connect(&self) -> Result<Box<dyn Connection>, WarehouseError> {
+        match self {
+            Self::Embedded(warehouse) => Ok(Box::new(warehouse.session()?)),
+            Self::Redshift(redshift) => redshift.connect(),
+        }
+    }
+}
 
 /// Opens the warehouse's file in the site's folder.
 pub fn open(site: &Site) -> Result<Arc<Warehouse>, Diagnosed> {
@@ -44,69 +75,70 @@ fn alone(project: &Project) -> Options {
     Options { memory: Some(project.warehouse.memory.as_u64()), ..Options::default() }
 }
 
-/// A folder's warehouse: its file, or the process that holds the file and serves it.
-pub enum Reached {
-    /// This process holds the file.
-    Here(Arc<Warehouse>),
-    /// Another one does, and answers on the wire.
-    Served(Client),
-}
-
-/// Opens the warehouse without a stream, or finds the process that serves it.
-pub fn reach(project: &Project, dir: &Path) -> Result<Reached, Diagnosed> {
-    embedded(project)?;
+/// A folder's warehouse: its file, the process that holds the file and serves it, or a Redshift elsewhere.
+pub fn reach(project: &Project, dir: &Path) -> Result<Box<dyn Connection>, Diagnosed> {
     Ok(reached(project, dir)?)
 }
 
 /// [`WarehouseError::Locked`] where another process holds the file and serves nobody.
-fn reached(project: &Project, dir: &Path) -> Result<Reached, WarehouseError> {
+fn reached(project: &Project, dir: &Path) -> Result<Box<dyn Connection>, WarehouseError> {
+    if let Some(redshift) = Redshift::of(&project.warehouse) {
+        return redshift.connect();
+    }
     let locked = match Warehouse::open(&dir.join(FILE), alone(project)) {
         Err(error @ WarehouseError::Locked { .. }) => error,
-        opened => return Ok(Reached::Here(Arc::new(opened?))),
+        opened => return Ok(Box::new(opened?.session()?)),
     };
     let served = match running(dir) {
         Some(running) => Client::connect(running.wire, running.pid)?,
         None => None,
     };
-    served.map(Reached::Served).ok_or(locked)
+    served.map_or(Err(locked), |client| Ok(Box::new(client)))
 }
 
-/// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, where it is elsewhere, and
-/// while a process is at work on it that serves nobody.
+/// The last build that a folder's warehouse has loaded; none where there is no warehouse yet, while a process is at work on
+/// it that serves nobody, and where a Redshift cannot be asked.
 pub fn loaded(project: &Project, dir: &Path) -> Result<Option<u64>, Diagnosed> {
-    if embedded(project).is_err() || !dir.join(FILE).exists() {
+    let Some(mut connection) = there(project, dir)? else { return Ok(None) };
+    match load::last_build(&mut *connection) {
+        Ok(build) => Ok(Some(build)),
+        // All else that is asked for is here.
+        Err(error) if embedded(project).is_err() => {
+            tracing::warn!(%error, "the warehouse cannot be asked");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Migrations that the next build applies, by name; none where that cannot be seen, as in [`loaded`].
+pub fn pending_migrations(project: &Project, dir: &Path) -> Result<Vec<String>, Diagnosed> {
+    let names = |pending: Vec<&weir_project::Migration>| pending.iter().map(|each| each.name.clone()).collect();
+    if project.migrations.is_empty() {
+        return Ok(Vec::new());
+    }
+    match there(project, dir)? {
+        Some(mut connection) => Ok(names(migrations::pending(&mut *connection, project)?)),
+        None if dir.join(FILE).exists() => Ok(Vec::new()),
+        None => Ok(names(project.migrations.iter().collect())),
+    }
+}
+
+/// A folder's warehouse, if there is one and it can be asked.
+fn there(project: &Project, dir: &Path) -> Result<Option<Box<dyn Connection>>, WarehouseError> {
+    if Redshift::of(&project.warehouse).is_none() && !dir.join(FILE).exists() {
         return Ok(None);
     }
     match reached(project, dir) {
         Err(WarehouseError::Locked { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-        Ok(Reached::Here(warehouse)) => Ok(Some(load::last_build(&mut warehouse.session()?)?)),
-        Ok(Reached::Served(mut client)) => {
-            let mut build = None;
-            client.stream(load::LAST_BUILD, &mut |answer| {
-                if let Answer::Row(row) = answer {
-                    build = row.into_iter().next().flatten().and_then(|text| text.parse().ok());
-                }
-            })?;
-            Ok(build)
-        }
-    }
-}
-
-impl Reached {
-    /// Runs statements and hands over what they give as it comes.
-    pub fn stream(&mut self, text: &str, each: &mut dyn FnMut(Answer<'_>)) -> Result<(), Diagnosed> {
-        match self {
-            Self::Here(warehouse) => Ok(warehouse.session()?.stream(text, each)?),
-            Self::Served(client) => Ok(client.stream(text, each)?),
-        }
+        reached => reached.map(Some),
     }
 }
 
 fn embedded(project: &Project) -> Result<(), OperateError> {
-    match project.warehouse.target {
-        WarehouseTarget::Embedded { .. } => Ok(()),
-        WarehouseTarget::Redshift(_) => Err(OperateError::NotEmbedded { env: project.env.clone(), part: "warehouse" }),
+    match Redshift::of(&project.warehouse) {
+        None => Ok(()),
+        Some(_) => Err(OperateError::NotEmbedded { env: project.env.clone(), part: "warehouse" }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From resolved settings to the sections' types: units read, sizes bounded, useless settings refused.
 
+mod warehouse;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,8 +13,7 @@ use crate::recovery::Recovery;
 use crate::resolve::{Origin, Resolved, ResolvedSetting};
 use crate::secret::SecretText;
 use crate::settings::{
-    Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream,
-    Warehouse, WarehouseTarget,
+    Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream, Warehouse,
 };
 
 /// All sections.
@@ -285,14 +286,19 @@ impl Check<'_> {
 
     /// `stream.region`, which this value of a setting needs. It becomes part of host names.
     fn region(&mut self, path: &str, value: &str) -> String {
-        let region = self.some("stream.region");
-        let is_one = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        match region {
-            None => self.bad(path, format!("`{value}` needs a region"), "set `stream.region`, e.g. `eu-central-1`"),
-            Some(region) if is_one(&region) => return region,
-            Some(_) => self.bad("stream.region", "it is no region", "write one such as `eu-central-1`"),
+        if self.some("stream.region").is_none() {
+            self.bad(path, format!("`{value}` needs a region"), "set `stream.region`, e.g. `eu-central-1`");
         }
-        String::new()
+        self.region_at("stream.region")
+    }
+
+    /// The region that a setting names, where it has one.
+    fn region_at(&mut self, path: &str) -> String {
+        let region = self.some(path).unwrap_or_default();
+        if !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            self.bad(path, "it is no region", "write one such as `eu-central-1`");
+        }
+        region
     }
 
     /// An optional URL of a service of AWS's, without credentials in it.
@@ -399,60 +405,12 @@ impl Check<'_> {
         }
         LakeRoot::Folder("lake".into())
     }
-
-    fn warehouse(&mut self) -> Warehouse {
-        let target = match self.text("warehouse.target").as_str() {
-            "embedded" => WarehouseTarget::Embedded { port: self.port("warehouse.port") },
-            text => {
-                self.useless("warehouse.port", "the port of Redshift stands in `warehouse.target`");
-                self.useless("warehouse.memory", "Redshift has its own memory");
-                let url = ["postgres://", "postgresql://", "${"].iter().any(|start| text.starts_with(start));
-                if !url {
-                    let fix = "write `embedded`, or `postgres://user@host:5439/database`";
-                    self.bad("warehouse.target", "it is no warehouse", fix);
-                }
-                WarehouseTarget::Redshift(self.secret_text("warehouse.target"))
-            }
-        };
-        let auth = match self.text("warehouse.auth").as_str() {
-            "none" => Auth::None,
-            "iam" => {
-                if self.text("stream.brokers") == "embedded" {
-                    self.useless("warehouse.auth", "the embedded broker asks no one who they are");
-                }
-                Auth::Iam
-            }
-            text => {
-                let reason = format!("`{text}` is not allowed");
-                self.bad("warehouse.auth", reason, "use `none` or `iam`");
-                Auth::None
-            }
-        };
-        let iam_role = self.text("warehouse.iam_role");
-        if iam_role != "default" && !is_role_arn(&iam_role) {
-            let fix = "write `default`, or an ARN such as `arn:aws:iam::123456789012:role/load`";
-            self.bad("warehouse.iam_role", "it is no role", fix);
-        }
-        Warehouse {
-            target,
-            refresh_every: self.duration("warehouse.refresh_every", Duration::from_secs(1)),
-            memory: self.size("warehouse.memory", ByteSize::mib(64)),
-            iam_role,
-            auth,
-        }
-    }
 }
 
 fn is_host_and_port(text: &str) -> bool {
     text.trim()
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
-}
-
-/// The ARN goes into SQL text between quotes, so its letters are held to a list.
-fn is_role_arn(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/+=,.@_-".contains(&b);
-    text.starts_with("arn:") && text.contains(":role/") && text.bytes().all(allowed)
 }
 
 /// A password or key that is written out: a secret client key without a reference, or `user:password@`.

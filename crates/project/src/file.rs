@@ -1,10 +1,14 @@
 //! The user's files as they are written: the JSON Schemas are made from these types, and every file is
 //! held to its schema before it is read into one of them.
 
+mod warehouse;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+
+pub use warehouse::WarehouseFile;
 
 /// `weir.yaml`: what holds in every environment.
 #[derive(Debug, Clone, JsonSchema)]
@@ -141,25 +145,6 @@ pub struct CuratedFile {
     pub buckets: Option<u16>,
 }
 
-/// `warehouse:`
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "see `WeirFile`")]
-pub struct WarehouseFile {
-    /// `embedded`, or Redshift as `postgres://user@host:5439/database`.
-    pub target: Option<String>,
-    /// Port of the embedded warehouse, e.g. `5439`. A free one when left out.
-    pub port: Option<u16>,
-    /// How often the streaming views are refreshed, e.g. `1m`.
-    pub refresh_every: Option<String>,
-    /// Memory limit of the embedded warehouse, e.g. `256MiB`.
-    pub memory: Option<String>,
-    /// What `${iam_role}` stands for in load scripts: `default` or a role's ARN.
-    pub iam_role: Option<String>,
-    /// How the warehouse proves itself to the brokers; `iam` needs external brokers.
-    pub auth: Option<AuthWord>,
-}
-
 /// `metrics:`
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -219,14 +204,6 @@ pub struct CatalogFile {
 pub enum CatalogWord {
     Embedded,
     Glue,
-}
-
-/// `none` or `iam`.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthWord {
-    None,
-    Iam,
 }
 
 /// `sources/<name>.yaml`: a database whose changes a connector writes to topics.

@@ -41,6 +41,7 @@ mod file;
 mod graph;
 mod literal;
 mod load;
+mod migration;
 pub mod model;
 mod needs;
 mod order;
@@ -63,6 +64,7 @@ pub use error::{Fault, Place, Problem, ProjectError};
 pub use graph::{Graph, Node};
 pub use literal::parse_literal;
 pub use load::{environments, load, resolved_settings, validate};
+pub use migration::Migration;
 pub use model::{
     AggregateJoin, DateKey, Deletes, DimensionRef, LateParent, Measure, MeasureColumn, Milestone, Model, ModelColumn,
     ModelKind, Scd, SqlFile,
@@ -75,8 +77,8 @@ pub use schema::json_schemas;
 pub use secret::{Item, Secret, SecretText, Vault};
 pub use select::Selection;
 pub use settings::{
-    Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RegistryAt, Staging, Stream,
-    Warehouse, WarehouseTarget,
+    Auth, Catalog, Curated, Endpoint, Lake, LakeRoot, Landing, Lineage, Metrics, RedshiftAt, RedshiftName, RegistryAt,
+    Staging, Stream, Warehouse, WarehouseTarget,
 };
 pub use table::{Connector, ConnectorKind, Expectation, Rule, SchemaChanges, Severity, Table};
 pub use unit_test::{Expected, ExpectedRow, UnitTest};

@@ -12,6 +12,7 @@ use crate::check_settings;
 use crate::check_table::{self, TableFiles, Typed, identifier};
 use crate::check_unit_test;
 use crate::error::{Fault, Place, Problem, ProjectError, suggest};
+use crate::migration;
 use crate::model::SqlFile;
 use crate::project::Project;
 use crate::resolve::{Resolved, ResolvedSetting, resolve};
@@ -91,6 +92,7 @@ pub(crate) fn load_with(
     let files = model_files(&dir, &mut problems);
     let models = check_model::check(&files, &tables, &mut problems);
     let tests = check_unit_test::check(&files, &models, &tables, &mut problems);
+    let migrations = migration::check(migration_files(&dir, &mut problems), &mut problems);
     match (name, settings) {
         (Some(name), Some(settings)) if problems.is_empty() => Ok(Project {
             name,
@@ -109,6 +111,7 @@ pub(crate) fn load_with(
             tables: tables.tables,
             models,
             tests,
+            migrations,
         }),
         _ => Err(ProjectError::new(problems)),
     }
@@ -256,6 +259,16 @@ fn table_files(dir: &Path, problems: &mut Vec<Problem>) -> TableFiles {
         cleaning.extend(sql_file(dir, &path, problems).map(|file| (name, file)));
     }
     TableFiles { sources, contracts, cleaning, source_missing }
+}
+
+/// As they are written: what is applied once is known by every letter of its file.
+fn migration_files(dir: &Path, problems: &mut Vec<Problem>) -> Vec<(String, SqlFile)> {
+    let files = files_in(dir, "warehouse/migrations", &["sql"], problems).into_iter();
+    let read = |(name, _, path): (String, String, PathBuf)| {
+        let text = text(dir, &path.display().to_string(), problems)?;
+        Some((name, SqlFile { path, text }))
+    };
+    files.filter_map(read).collect()
 }
 
 fn model_files(dir: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, ModelFiles> {

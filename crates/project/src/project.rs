@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use weir_core::name::{Identifier, ModelName, TableName};
 
+use crate::migration::Migration;
 use crate::model::Model;
 use crate::recovery::Recovery;
 use crate::settings::{Catalog, Curated, Lake, Landing, Lineage, Metrics, Staging, Stream, Warehouse};
@@ -48,6 +49,8 @@ pub struct Project {
     pub models: Vec<Model>,
     /// Their unit tests, in the models' order.
     pub tests: Vec<UnitTest>,
+    /// What the warehouse gets once, in its order.
+    pub migrations: Vec<Migration>,
 }
 
 impl Project {

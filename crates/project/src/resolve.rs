@@ -27,6 +27,8 @@ pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("staging.unavailable_value", "__debezium_unavailable_value"),
     ("curated.buckets", "16"),
     ("warehouse.target", "embedded"),
+    ("warehouse.timeout", "1h"),
+    ("warehouse.mirrors", "true"),
     ("warehouse.refresh_every", "1m"),
     ("warehouse.memory", "256MiB"),
     ("warehouse.iam_role", "default"),

@@ -96,9 +96,10 @@ fn with_defaults(mut schema: Value) -> Value {
             .map(|reference| format!("{}/properties/{key}", reference.trim_start_matches('#')));
         let property = pointer.and_then(|pointer| schema.pointer_mut(&pointer)).and_then(Value::as_object_mut);
         if let Some(property) = property {
-            let number = property.get("type") == Some(&json!("integer"));
-            let value =
-                if number { default.parse::<i64>().map_or(json!(default), |n| json!(n)) } else { json!(default) };
+            let value = match property.get("type").and_then(Value::as_str) {
+                Some("integer" | "boolean") => serde_json::from_str(default).unwrap_or_else(|_| json!(default)),
+                _ => json!(default),
+            };
             property.insert("default".into(), value);
         }
     }

@@ -124,6 +124,10 @@ pub struct Curated {
 pub struct Warehouse {
     /// Where the SQL runs.
     pub target: WarehouseTarget,
+    /// How long a statement on Redshift may take.
+    pub timeout: Duration,
+    /// Whether streaming views and mirrors are set up and kept.
+    pub mirrors: bool,
     /// How often the streaming views are refreshed.
     pub refresh_every: Duration,
     /// Memory limit of the embedded warehouse.
@@ -180,8 +184,34 @@ pub enum WarehouseTarget {
         /// The port of the Postgres wire; a free one where none is given.
         port: Option<u16>,
     },
-    /// Amazon Redshift: `postgres://user@host:5439/database`.
-    Redshift(SecretText),
+    /// Redshift by its address: `postgres://user:password@host:5439/database`.
+    Address(SecretText),
+    /// Amazon Redshift, which knows Weir by IAM.
+    Redshift(RedshiftAt),
+}
+
+/// An Amazon Redshift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedshiftAt {
+    /// What it is, and its name.
+    pub name: RedshiftName,
+    /// The database.
+    pub database: String,
+    /// Its region.
+    pub region: String,
+    /// `host:port` of its Postgres wire; none: statements go through the Data API.
+    pub host: Option<String>,
+    /// A service other than AWS's own.
+    pub endpoint: Option<String>,
+}
+
+/// Kinds of Redshift, each with the name that AWS knows it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedshiftName {
+    /// A workgroup of Redshift Serverless.
+    Workgroup(String),
+    /// A provisioned cluster.
+    Cluster(String),
 }
 
 /// How the warehouse proves itself to the brokers.

@@ -9,6 +9,8 @@ use weir_project::{load, validate};
 mod recovery;
 #[path = "problems/stream.rs"]
 mod stream;
+#[path = "problems/warehouse.rs"]
+mod warehouse;
 
 struct Pipeline(tempfile::TempDir);
 

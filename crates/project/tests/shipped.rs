@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use weir_core::value::Value;
-use weir_project::{Auth, Endpoint, LakeRoot, ModelKind, RegistryAt, Rule, Scd, SecretText, Severity, load, validate};
+use weir_project::{
+    Endpoint, LakeRoot, ModelKind, RedshiftName, RegistryAt, Rule, Scd, SecretText, Severity, WarehouseTarget, load,
+    validate,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -92,7 +95,19 @@ fn production_keeps_its_secrets_as_references() {
     assert_eq!(project.stream.registry, RegistryAt::Confluent(SecretText::plain(registry)));
     assert_eq!(project.stream.iam.as_deref(), Some("eu-central-1"));
     assert_eq!(project.lake.root, LakeRoot::S3("s3://retail-datalake-prod".into()));
-    assert_eq!(project.warehouse.auth, Auth::Iam);
+}
+
+/// The infrastructure names them so: `<pipeline>-<environment>`, the database as the pipeline.
+#[test]
+fn the_redshift_of_each_environment_is_the_one_that_the_infrastructure_makes() {
+    let named: [(&str, fn(String) -> RedshiftName); 2] =
+        [("qa", RedshiftName::Workgroup), ("prod", RedshiftName::Cluster)];
+    for (env, kind) in named {
+        let project = load(&retail(), env, &[]).expect("right");
+        let WarehouseTarget::Redshift(at) = &project.warehouse.target else { panic!("{env} has another warehouse") };
+        assert_eq!(at.name, kind(format!("{}-{env}", project.name)));
+        assert_eq!((at.database.as_str(), at.host.as_deref()), (project.name.as_str(), None));
+    }
 }
 
 #[test]

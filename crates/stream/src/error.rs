@@ -246,7 +246,7 @@ impl Diagnose for StreamError {
             ),
             Self::Credentials { .. } => (
                 "W3212",
-                "`stream.security: iam`, `stream.registry: glue` and secrets of AWS need credentials, and none were found",
+                "services of AWS ask who this process is, and no credentials were found",
                 "give the task or the pod a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 Retry::Later,
             ),

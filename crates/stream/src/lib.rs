@@ -25,7 +25,7 @@
 //! ```
 
 mod admin;
-mod aws;
+pub mod aws;
 mod batch;
 mod connection;
 mod consumer;

@@ -20,9 +20,10 @@
 //! ```
 //!
 //! Read first: [`statement`] (from Redshift's text to the engine's), then [`session`] (transactions), then
-//! [`load`] and [`mirror`] (the two branches), then [`wire`].
+//! [`load`] and [`mirror`] (the two branches), then [`wire`]; a Redshift elsewhere is a [`Connection`] as a session is.
 
 mod bucket;
+mod connection;
 pub mod copy;
 mod database;
 mod error;
@@ -30,15 +31,18 @@ pub mod lint;
 pub mod load;
 pub mod mirror;
 mod outcome;
+mod redshift;
 mod script;
 mod session;
 pub mod statement;
 pub mod wire;
 
 pub use bucket::{Bucket, LakeFiles};
+pub use connection::Connection;
 pub use database::{Options, Warehouse};
 pub use error::{EngineFailure, WarehouseError};
 pub use outcome::{Answer, Column, Kind, Outcome, Tag};
+pub use redshift::Redshift;
 pub use script::{Placeholders, substitute};
 pub use session::{Session, Transaction};
 pub use wire::{Client, Users, serve};

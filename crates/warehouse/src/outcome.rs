@@ -348,6 +348,33 @@ fn timestamp_text(micros: i64) -> String {
     }
 }
 
+/// A value from the text that [`text`] makes of it, or Redshift.
+pub(crate) fn parse(text: String, kind: Kind) -> Value {
+    let found = match kind {
+        Kind::Bool => Some(Value::Bool(["t", "true", "1"].contains(&text.as_str()))),
+        Kind::Int2 | Kind::Int4 | Kind::Int8 => text.parse().ok().map(Value::Int),
+        Kind::Float4 => text.parse().ok().map(|float: f32| Value::Float(f64::from(float).to_bits())),
+        Kind::Float8 => text.parse().ok().map(|float: f64| Value::Float(float.to_bits())),
+        Kind::Numeric { .. } => {
+            let scale = text.split_once('.').map_or(0, |(_, part)| part.len());
+            let digits = text.replacen('.', "", 1).parse().ok();
+            digits.and_then(|digits| Some(Value::Decimal(digits, i8::try_from(scale).ok()?)))
+        }
+        Kind::Date => {
+            let date: Option<chrono::NaiveDate> = text.parse().ok();
+            date.map(|date| Value::Date(chrono::Datelike::num_days_from_ce(&date) - 719_163))
+        }
+        Kind::Timestamp | Kind::TimestampTz => {
+            let bare = text.trim_end_matches("+00");
+            let at = chrono::NaiveDateTime::parse_from_str(bare, "%Y-%m-%d %H:%M:%S%.f").ok();
+            at.map(|at| Value::Timestamp(at.and_utc().timestamp_micros()))
+        }
+        Kind::Bytes => hex::decode(text.trim_start_matches("\\x")).ok().map(Value::Bytes),
+        Kind::Text => None,
+    };
+    found.unwrap_or(Value::Text(text))
+}
+
 fn value(array: &dyn Array, row: usize, kind: Kind) -> Value {
     if array.is_null(row) || array.data_type() == &DataType::Null {
         return Value::Null;
@@ -368,6 +395,26 @@ fn value(array: &dyn Array, row: usize, kind: Kind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_comes_back_from_its_text() {
+        let numeric = Kind::Numeric { precision: 12, scale: 3 };
+        for (text, kind, value) in [
+            ("t", Kind::Bool, Value::Bool(true)),
+            ("false", Kind::Bool, Value::Bool(false)),
+            ("-7", Kind::Int8, Value::Int(-7)),
+            ("1.5", Kind::Float8, Value::Float(1.5_f64.to_bits())),
+            ("-0.050", numeric, Value::Decimal(-50, 3)),
+            ("1969-12-31", Kind::Date, Value::Date(-1)),
+            ("1970-01-01 00:00:01.5", Kind::Timestamp, Value::Timestamp(1_500_000)),
+            ("9999-12-31 00:00:00+00", Kind::TimestampTz, Value::Timestamp(253_402_214_400_000_000)),
+            ("\\x00ff", Kind::Bytes, Value::Bytes(vec![0, 255])),
+            ("00ff", Kind::Bytes, Value::Bytes(vec![0, 255])),
+            ("\\N", Kind::Text, Value::Text("\\N".into())),
+        ] {
+            assert_eq!(parse(text.to_owned(), kind), value, "{text}");
+        }
+    }
 
     #[test]
     fn a_timestamp_shows_no_more_digits_than_it_has() {

@@ -34,6 +34,22 @@ run "the_build_reads_dead_letters_and_writes_none" {
   }
 }
 
+run "the_build_sees_no_statements_but_its_own" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.job["build"].policy).Statement : statement.Condition.StringEquals if contains(statement.Action, "redshift-data:GetStatementResult")] == [
+    { "redshift-data:statement-owner-iam-userid" = "$${aws:userid}" }]
+    error_message = "The role of build reads results of others."
+  }
+
+  assert {
+    condition = length([for statement in jsondecode(aws_iam_role_policy.job["build"].policy).Statement : statement
+    if contains(statement.Action, "redshift-data:BatchExecuteStatement") && !contains(statement.Resource, "*")]) == 1
+    error_message = "The role of build does not run statements, or runs them anywhere."
+  }
+}
+
 run "stream_joins_the_groups_of_its_tables_and_no_other" {
   command = plan
 

@@ -78,6 +78,9 @@ locals {
     Condition = {}
   }
 
+  # By name for the cluster; a workgroup's name in an ARN is an id that AWS gives.
+  warehouses = ["arn:aws:redshift:${local.id}:cluster:${local.name}", "arn:aws:redshift-serverless:${local.id}:workgroup/*"]
+
   network_interfaces = {
     # AWS knows no resource for these; they serve a function or task inside a VPC.
     Sid       = "NetworkInterfaces"
@@ -106,7 +109,11 @@ locals {
         # The catalog has their tables too.
         { Sid = "RegisterDeadLetters", Action = ["s3:GetObject"], Resource = [local.zones["deadletter"]], Condition = {} },
         { Sid = "RegisterTables", Action = ["glue:GetDatabase", "glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable", "glue:GetPartitions", "glue:BatchCreatePartition", "glue:BatchDeletePartition"], Resource = local.catalog, Condition = {} },
-        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials", "redshift-serverless:GetWorkgroup"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        { Sid = "RunStatements", Action = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"], Resource = local.warehouses, Condition = local.own },
+        # AWS knows no resource for a statement; it knows whose it is.
+        { Sid = "OwnStatements", Action = ["redshift-data:DescribeStatement", "redshift-data:GetStatementResult", "redshift-data:CancelStatement"], Resource = ["*"],
+        Condition = { StringEquals = { "redshift-data:statement-owner-iam-userid" = "$${aws:userid}" } } },
         local.log_in_cluster, local.list_lake, local.use_key, local.use_catalog_key,
       ], local.read_secrets["build"])
     }
@@ -172,7 +179,7 @@ locals {
       services = ["scheduler.amazonaws.com"]
       statements = [
         { Sid = "StartBuild", Action = ["states:StartExecution"], Resource = ["arn:aws:states:${local.id}:stateMachine:${local.name}-build"], Condition = {} },
-        { Sid = "RefreshViews", Action = ["redshift-data:ExecuteStatement"], Resource = ["arn:aws:redshift:${local.id}:cluster:${local.name}", "arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
+        { Sid = "RefreshViews", Action = ["redshift-data:ExecuteStatement"], Resource = local.warehouses, Condition = local.own },
         { Sid = "LogIn", Action = ["redshift-serverless:GetCredentials"], Resource = ["arn:aws:redshift-serverless:${local.id}:workgroup/*"], Condition = local.own },
         { Sid = "Snapshot", Action = ["redshift-serverless:CreateSnapshot"], Resource = ["arn:aws:redshift-serverless:${local.id}:namespace/*"], Condition = local.own },
         local.log_in_cluster, local.use_key,

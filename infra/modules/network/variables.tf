@@ -53,8 +53,8 @@ variable "endpoint_services" {
   ]
 
   validation {
-    condition     = length(setsubtract(["ecr.api", "ecr.dkr", "glue", "kms", "logs", "redshift", "secretsmanager", "sts"], var.endpoint_services)) == 0
-    error_message = "ecr.api, ecr.dkr, glue, kms, logs, redshift, secretsmanager and sts are needed: workers have no other way to them."
+    condition     = length(setsubtract(["ecr.api", "ecr.dkr", "glue", "kms", "logs", "redshift", "redshift-data", "secretsmanager", "sts"], var.endpoint_services)) == 0
+    error_message = "ecr.api, ecr.dkr, glue, kms, logs, redshift, redshift-data, secretsmanager and sts are needed: workers have no other way to them."
   }
 }
 

@@ -80,12 +80,16 @@ fn list(built: Built, selection: &Selection) -> Listing {
             json!(table.traffic.bytes_written + table.change_set_bytes),
         ]);
     }
-    for loaded in built.loaded {
+    for loaded in built.loaded.builds {
         for (table, set, gone) in loaded.tables {
             let none = || json!(null);
             let counts = [json!(set + gone), json!(set), json!(gone), json!(0), none(), none()];
             listing.row([json!("warehouse"), json!(table)].into_iter().chain(counts));
         }
+    }
+    for migration in built.loaded.migrations {
+        let none = std::iter::repeat_n(json!(null), 6);
+        listing.row([json!("migrations"), json!(migration)].into_iter().chain(none));
     }
     if let Some(advanced) = built.refreshed {
         let none = std::iter::repeat_n(json!(null), 5);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_operate::plan::{self, Builds, Reason};
-use weir_operate::site;
+use weir_operate::{run, site, warehouse};
 
 use crate::args::{Global, Plan};
 use crate::failure::Failure;
@@ -50,6 +50,12 @@ pub async fn run(global: &Global, args: &Plan) -> Result<ExitCode, Failure> {
             json!(buckets),
             json!(why.join("; ")),
         ]);
+    }
+    let dir = global.dir.clone();
+    let pending = run::blocking(move || warehouse::pending_migrations(&project, &dir)).await?;
+    for migration in pending {
+        let why = json!("not applied yet");
+        listing.row([json!("migrations"), json!(migration), json!("yes"), json!(0), json!(0), json!(""), why]);
     }
     listing.print(global.output)?;
     Ok(ExitCode::SUCCESS)

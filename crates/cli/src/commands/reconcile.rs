@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use weir_operate::reconcile::{Reconciliation, StreamWitness, reconcile};
-use weir_operate::warehouse;
+use weir_operate::warehouse::Target;
 
 use super::site;
 use crate::args::{Format, Global};
@@ -14,9 +14,9 @@ use crate::output::{Listing, line};
 pub async fn run(global: &Global) -> Result<ExitCode, Failure> {
     let site = site(global).await?;
     let compared = async {
-        let double = warehouse::open(&site)?;
+        let target = Target::open(&site)?;
         let witness = StreamWitness { project: &site.project, services: &site.services };
-        reconcile(&site, Some(&double), &witness).await
+        reconcile(&site, Some(&target), &witness).await
     };
     let compared = compared.await;
     let closed = site.close().await;

@@ -7,7 +7,8 @@ use anyhow::Context;
 use weir_core::diagnosis::Diagnose;
 use weir_project::{ModelKind, Place, Problem, Project};
 use weir_warehouse::lint::lint;
-use weir_warehouse::{WarehouseError, load, mirror};
+use weir_warehouse::load::migrations;
+use weir_warehouse::{Placeholders, WarehouseError, load, mirror};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -40,6 +41,22 @@ fn refused(folder: &Path, project: &Project) -> Result<Vec<String>, Failure> {
             let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let path = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             problems.extend(judge(&text, |line, column| Place::at(&path, &text, line, column, 1)));
+        }
+    }
+    // Of a kind, not of this environment: no service is asked here.
+    let values = Placeholders {
+        lake: "s3://lake".to_owned(),
+        iam_role: project.warehouse.iam_role.clone(),
+        brokers: "broker:9092".to_owned(),
+        auth: project.warehouse.auth.as_str().to_owned(),
+    };
+    for migration in &project.migrations {
+        let path = migration.path.display().to_string();
+        let place = |line, column| Place::at(&path, &migration.text, line, column, 1);
+        // What Redshift refuses is told above at its place, as in every file of `warehouse`.
+        match migrations::judged(migration, &values) {
+            Ok(_) | Err(WarehouseError::Refused(_)) => {}
+            Err(error) => problems.push(place(0, 0).render(&error.diagnosis(), &error.to_string(), None)),
         }
     }
     for sql in project.models.iter().filter(|model| matches!(model.kind, ModelKind::View { .. })).flat_map(|m| &m.sql) {

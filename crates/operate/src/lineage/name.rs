@@ -1,7 +1,7 @@
 //! What tables are called: by people, on the command line, and in OpenLineage (its `spec/Naming.md`).
 
 use weir_lake::S3;
-use weir_project::{Connector, ConnectorKind, Endpoint, LakeRoot, Table, WarehouseTarget};
+use weir_project::{Connector, ConnectorKind, Endpoint, LakeRoot, RedshiftAt, RedshiftName, Table, WarehouseTarget};
 
 use super::{Field, Lineage, Place};
 
@@ -63,9 +63,13 @@ impl Lineage<'_> {
         };
         let warehouse = |schema: &str| match &self.project.warehouse.target {
             WarehouseTarget::Embedded { .. } => ("redshift://embedded".to_owned(), format!("{schema}.{}", field.table)),
-            WarehouseTarget::Redshift(url) => {
+            WarehouseTarget::Address(url) => {
                 let (host, database) = host_and_path(url.as_written());
                 (format!("redshift://{host}"), format!("{database}.{schema}.{}", field.table))
+            }
+            WarehouseTarget::Redshift(RedshiftAt { name, database, region, .. }) => {
+                let (RedshiftName::Workgroup(name) | RedshiftName::Cluster(name)) = name;
+                (format!("redshift://{name}.{region}:5439"), format!("{database}.{schema}.{}", field.table))
             }
         };
         match field.place {

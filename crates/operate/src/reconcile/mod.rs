@@ -17,12 +17,12 @@ use weir_core::diagnosis::Diagnosed;
 use weir_core::ledger::LedgerRecord;
 use weir_landing::letters::Letters;
 use weir_project::Project;
-use weir_warehouse::Warehouse;
 
 pub use expected::{Expected, ExpectedTable};
 pub use report::{AccountLine, Reconciliation, ZoneLine};
 
 use crate::site::Site;
+use crate::warehouse::Target;
 
 /// Something that tells what the stream holds, any number of times.
 pub trait Witness: Sync {
@@ -52,7 +52,7 @@ pub use stream::StreamWitness;
 /// Compares every zone, and the warehouse where there is one, with what the witness says.
 pub async fn reconcile(
     site: &Site,
-    warehouse: Option<&Warehouse>,
+    target: Option<&Target>,
     witness: &dyn Witness,
 ) -> Result<Reconciliation, Diagnosed> {
     let (project, lake) = (&site.project, &site.lake);
@@ -74,15 +74,15 @@ pub async fn reconcile(
     }
     drop(expected);
     let states = last::states(project, lake, witness).await?;
-    if let Some(warehouse) = warehouse {
+    if let Some(target) = target.filter(|_| project.warehouse.mirrors) {
         for table in &project.tables {
-            report.zones.push(warehouse::mirror(warehouse, table, &states.sent[&table.name])?);
+            report.zones.push(warehouse::mirror(target, table, &states.sent[&table.name])?);
         }
     }
     report.zones.extend(star::curated(project, lake, states.staged()).await?);
-    if let Some(warehouse) = warehouse {
+    if let Some(target) = target {
         for model in &project.models {
-            report.zones.extend(warehouse::analytics(warehouse, lake, model).await?);
+            report.zones.extend(warehouse::analytics(target, lake, model).await?);
         }
     }
     report.zones.sort_by_key(|line| report::order(line.zone));

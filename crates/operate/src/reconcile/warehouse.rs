@@ -7,16 +7,16 @@ use weir_core::value::Value;
 use weir_core::zone::Zone;
 use weir_lake::Lake;
 use weir_project::{Model, ModelKind, Table};
-use weir_warehouse::Warehouse;
 
 use super::last::LastState;
 use super::report::ZoneLine;
 use super::tally::{Fingerprint, Tally, fingerprint};
 use super::values::row;
 use super::zones::scan;
+use crate::warehouse::Target;
 
 /// Every row of a curated table stands in `analytics`, column by column, and nothing else does.
-pub async fn analytics(warehouse: &Warehouse, lake: &Lake, model: &Model) -> Result<Option<ZoneLine>, Diagnosed> {
+pub async fn analytics(target: &Target, lake: &Lake, model: &Model) -> Result<Option<ZoneLine>, Diagnosed> {
     let Some(table) = lake.table(Zone::Curated, model.name.as_str()).await? else { return Ok(None) };
     let columns: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -30,18 +30,14 @@ pub async fn analytics(warehouse: &Warehouse, lake: &Lake, model: &Model) -> Res
         Ok(())
     })
     .await?;
-    each_row(warehouse, "analytics", model.name.as_str(), &names, |values| {
+    each_row(target, "analytics", model.name.as_str(), &names, |values| {
         tally.find(fingerprint(key.iter().map(|i| &values[*i])), fingerprint(values));
     })?;
     Ok(Some(tally.line("warehouse", &model.name)))
 }
 
 /// Every key that lives at the source has its last row in the mirror, and no other key has one.
-pub fn mirror(
-    warehouse: &Warehouse,
-    table: &Table,
-    states: &HashMap<Fingerprint, LastState>,
-) -> Result<ZoneLine, Diagnosed> {
+pub fn mirror(target: &Target, table: &Table, states: &HashMap<Fingerprint, LastState>) -> Result<ZoneLine, Diagnosed> {
     let mut tally = Tally::default();
     #[allow(clippy::iter_over_hash_type, reason = "a set is filled: the order does not show")]
     for (key, state) in states.iter().filter(|(_, state)| !state.deleted) {
@@ -49,7 +45,7 @@ pub fn mirror(
     }
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     let key = table.key_indexes();
-    each_row(warehouse, "staging", table.name.as_str(), &names, |values| {
+    each_row(target, "staging", table.name.as_str(), &names, |values| {
         tally.find(fingerprint(key.iter().map(|i| &values[*i])), fingerprint(values));
     })?;
     Ok(tally.line("mirrors", &table.name))
@@ -67,7 +63,7 @@ fn key_positions(model: &Model, columns: &[&str]) -> Vec<usize> {
 }
 
 fn each_row(
-    warehouse: &Warehouse,
+    target: &Target,
     schema: &str,
     table: &str,
     columns: &[&str],
@@ -75,5 +71,5 @@ fn each_row(
 ) -> Result<(), Diagnosed> {
     let quoted: Vec<String> = columns.iter().map(|column| format!("\"{column}\"")).collect();
     let sql = format!("SELECT {} FROM \"{schema}\".\"{table}\"", quoted.join(", "));
-    Ok(warehouse.session()?.each_row(&sql, |row| visit(row))?)
+    Ok(target.connect()?.each_row(&sql, &mut |row| visit(row))?)
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use ureq::Agent;
 
+use super::service::element;
 use super::sigv4::query;
 use crate::error::StreamError;
 use crate::http;
@@ -238,13 +239,6 @@ fn in_section(text: &str, section: &str, key: &str) -> Option<String> {
         }
     }
     None
-}
-
-/// The text of an XML element; STS's have no attributes, and what is read here holds nothing that XML escapes.
-fn element(text: &str, name: &str) -> Option<String> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (value, _) = rest.split_once(&format!("</{name}>"))?;
-    Some(value.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ mod vault;
 
 pub(crate) use credentials::Provider;
 pub(crate) use msk::{Source, Tokens};
-pub(crate) use service::{Failed, Service};
+pub use service::{Service, ServiceError, element};
+pub(crate) use sigv4::{Scope, Signable};
 pub use vault::AwsVault;

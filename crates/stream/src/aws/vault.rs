@@ -10,7 +10,7 @@ use weir_core::diagnosis::Diagnosed;
 use weir_project::{Item, Vault};
 
 use super::credentials::Provider;
-use super::service::{Failed, Service};
+use super::service::{Service, ServiceError};
 use crate::error::StreamError;
 
 /// Age at which a value is asked for anew.
@@ -101,7 +101,7 @@ impl AwsVault {
         let region = self.region(&name).ok_or_else(|| StreamError::NoRegion { reference: item.to_string() })?;
         let own = format!("AWS_ENDPOINT_URL_{}", if service == "ssm" { "SSM" } else { "SECRETS_MANAGER" });
         let endpoint = self.provider.var(&own).or_else(|| self.provider.var("AWS_ENDPOINT_URL"));
-        let service = Service::new(service, &region, endpoint.as_deref(), self.provider.clone());
+        let service = Service::of(service, &region, endpoint.as_deref(), self.provider.clone());
         let answer = match item {
             Item::Secret { .. } => service
                 .ask("secretsmanager.GetSecretValue", &json!({ "SecretId": name }))
@@ -118,16 +118,16 @@ impl AwsVault {
         };
         let may_pass = failed.may_pass();
         Err(match failed {
-            Failed::Credentials(error) => error,
-            Failed::Away(source) => StreamError::SecretsAway { reference, url: service.url, source },
-            Failed::Refused { status, .. } if may_pass => {
+            ServiceError::Credentials(error) => error,
+            ServiceError::Away(source) => StreamError::SecretsAway { reference, url: service.url().to_owned(), source },
+            ServiceError::Refused { status, .. } if may_pass => {
                 let source = Box::new(ureq::Error::StatusCode(status));
-                StreamError::SecretsAway { reference, url: service.url, source }
+                StreamError::SecretsAway { reference, url: service.url().to_owned(), source }
             }
-            Failed::Refused { code, .. } if NOT_THERE.contains(&&*code) => {
+            ServiceError::Refused { code, .. } if NOT_THERE.contains(&&*code) => {
                 StreamError::SecretUnknown { reference, region }
             }
-            Failed::Refused { code, message, .. } => StreamError::SecretRefused { reference, code, message },
+            ServiceError::Refused { code, message, .. } => StreamError::SecretRefused { reference, code, message },
         })
     }
 

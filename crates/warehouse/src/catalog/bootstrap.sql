@@ -23,6 +23,11 @@ CREATE TABLE IF NOT EXISTS weir_catalog.stream_positions (
 CREATE TABLE IF NOT EXISTS weir_catalog.stream_scan_errors (
     schema_name VARCHAR NOT NULL, view_name VARCHAR NOT NULL, kafka_partition INTEGER NOT NULL, kafka_offset BIGINT NOT NULL,
     record_time TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS weir_catalog.roles (role_name VARCHAR NOT NULL);
+-- kind: relation, schema (object_name is empty), later (of relations that the schema gets from now on).
+CREATE TABLE IF NOT EXISTS weir_catalog.grants (
+    role_name VARCHAR NOT NULL, kind VARCHAR NOT NULL, schema_name VARCHAR NOT NULL, object_name VARCHAR NOT NULL,
+    privilege VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS weir_catalog.functions (function_name VARCHAR NOT NULL, lambda_name VARCHAR NOT NULL);
 
 -- Functions of Redshift that the engine lacks or means otherwise.
@@ -218,6 +223,17 @@ CREATE OR REPLACE VIEW weir_pg.sys_stream_scan_errors AS
     FROM weir_catalog.stream_scan_errors e;
 CREATE OR REPLACE VIEW weir_pg.svv_external_schemas AS
     SELECT e.schema_name AS schemaname, 'KAFKA' AS eskind, e.uri AS esoptions FROM weir_catalog.external_schemas e;
+CREATE OR REPLACE VIEW weir_pg.svv_roles AS
+    SELECT row_number() OVER (ORDER BY role_name) AS role_id, role_name, 'weir' AS role_owner, CAST(NULL AS VARCHAR) AS external_id
+    FROM weir_catalog.roles;
+CREATE OR REPLACE VIEW weir_pg.svv_relation_privileges AS
+    SELECT g.schema_name AS namespace_name, g.object_name AS relation_name, g.privilege AS privilege_type, r.role_id AS identity_id,
+        g.role_name AS identity_name, 'role' AS identity_type, false AS admin_option
+    FROM weir_catalog.grants g JOIN weir_pg.svv_roles r ON r.role_name = g.role_name WHERE g.kind = 'relation';
+CREATE OR REPLACE VIEW weir_pg.svv_schema_privileges AS
+    SELECT g.schema_name AS namespace_name, g.privilege AS privilege_type, r.role_id AS identity_id, g.role_name AS identity_name,
+        'role' AS identity_type, false AS admin_option
+    FROM weir_catalog.grants g JOIN weir_pg.svv_roles r ON r.role_name = g.role_name WHERE g.kind = 'schema';
 CREATE OR REPLACE VIEW weir_pg.svv_table_info AS
     SELECT 'dev' AS database, o.schema_name AS schema, o.oid AS table_id, o.name AS "table",
         CASE w.diststyle WHEN 'KEY' THEN 'KEY(' || w.distkey || ')' ELSE coalesce(w.diststyle, 'AUTO') END AS diststyle,

@@ -239,6 +239,72 @@ impl Diagnose for WarehouseError {
             Self::Listen { .. } => {
                 ("W7061", "the port is in use or the socket broke", "choose another port", Retry::AfterConfiguration)
             }
+            Self::Away { .. } => (
+                "W7601",
+                "the service is down or too busy, or a firewall or security group is in between",
+                "run the command again: the load ledger says what is done, and nothing is loaded twice",
+                Retry::Later,
+            ),
+            Self::ServiceRefused { .. } => (
+                "W7602",
+                "the role may not do this, or `warehouse.workgroup`, `warehouse.cluster` or `warehouse.database` names nothing there",
+                "read AWS's own words; grant what they name, or correct the setting",
+                Retry::AfterConfiguration,
+            ),
+            Self::Failed { .. } => (
+                "W7603",
+                "Redshift's own words say it; the transaction is rolled back as a whole",
+                "grant what is missing or correct what the words name, then build again",
+                Retry::Never,
+            ),
+            Self::Overtaken { .. } => (
+                "W7604",
+                "two builds, or a build and somebody else, wrote to the same tables at the same time",
+                "run the command again: it goes on from the load ledger",
+                Retry::Later,
+            ),
+            Self::TimedOut { .. } => (
+                "W7605",
+                "the warehouse is too small or too busy, waits for a lock, or is paused",
+                "look at what it runs; raise `warehouse.timeout` where it needs the time. The load ledger says what is done",
+                Retry::Later,
+            ),
+            Self::Unusable { .. } => (
+                "W7606",
+                "the address is none, the server speaks no TLS, or its certificate is not one that this system trusts",
+                "correct `warehouse.target` or `warehouse.host`; without a network path, leave `host` out and use the Data API",
+                Retry::AfterConfiguration,
+            ),
+            Self::NotLetIn { .. } => (
+                "W7607",
+                "user or password are wrong, or the user may not connect to this database",
+                "correct them, or use `warehouse.target: redshift`, which needs none",
+                Retry::AfterConfiguration,
+            ),
+            Self::OwnText(_) => (
+                "W7608",
+                "a defect in Weir: Redshift would refuse the statement, so it was not sent",
+                "report it with the message",
+                Retry::Never,
+            ),
+            Self::MigrationChanged { .. } => (
+                "W7609",
+                "each migration runs once, so a change to its file would reach no warehouse that has it",
+                "take the change back, and write it as a migration of its own with a higher number",
+                Retry::AfterConfiguration,
+            ),
+            Self::MigrationOrder { .. } => (
+                "W7610",
+                "migrations run in the order of their numbers, on every warehouse in the same",
+                "restore the file that is missing, or give the new one a number above all that are applied",
+                Retry::AfterConfiguration,
+            ),
+            Self::MigrationEnds { .. } => (
+                "W7611",
+                "a migration and the note that it ran are one transaction, which this statement would end or leave",
+                "leave it out; what Redshift runs in no transaction is run by hand",
+                Retry::AfterConfiguration,
+            ),
             Self::Passwords { .. } => (
                 "W7062",
                 "the file is missing, not readable, or has a line that is not `user:password`",

@@ -220,6 +220,89 @@ pub enum WarehouseError {
         /// Why.
         source: std::io::Error,
     },
+    /// AWS, or a Redshift, does not answer; what was under way may be done or not.
+    #[error("{endpoint} does not answer: {reason}")]
+    Away {
+        /// Where it is asked.
+        endpoint: String,
+        /// What stands in the way.
+        reason: String,
+    },
+    /// A service of AWS refused a request.
+    #[error("AWS refused {action} ({code}): {message}")]
+    ServiceRefused {
+        /// What it was asked for.
+        action: &'static str,
+        /// Its word for the refusal.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// A Redshift ran a statement and failed.
+    #[error("Redshift failed statement{place} (`{line}`): {message}")]
+    Failed {
+        /// ` 3 of 17` in a transaction; empty on its own.
+        place: String,
+        /// Its first line.
+        line: String,
+        /// Redshift's words, with the position where it tells one.
+        message: String,
+    },
+    /// Another transaction on the Redshift changed the same first.
+    #[error("another transaction was faster: {message}")]
+    Overtaken {
+        /// Redshift's words.
+        message: String,
+    },
+    /// A statement on a Redshift took too long; it was stopped, or its end is not known.
+    #[error("a statement on Redshift did not end within {}", humantime(*after))]
+    TimedOut {
+        /// `warehouse.timeout`.
+        after: std::time::Duration,
+    },
+    /// Nobody can connect there in the way that is wanted.
+    #[error("cannot connect to {host}: {reason}")]
+    Unusable {
+        /// The host, or the address as it is written.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A Redshift does not let a user in.
+    #[error("{host} does not let `{user}` in: {reason}")]
+    NotLetIn {
+        /// The host.
+        host: String,
+        /// The database user.
+        user: String,
+        /// What it says.
+        reason: String,
+    },
+    /// A script of Weir's own holds what Redshift refuses; nothing was sent.
+    #[error("a script of Weir is wrong: {0}")]
+    OwnText(Finding),
+    /// A migration is not the one that was applied under its number.
+    #[error("migration `{name}` was changed after it was applied")]
+    MigrationChanged {
+        /// The file's name without `.sql`.
+        name: String,
+    },
+    /// The migrations of the pipeline do not go on where those of the warehouse end.
+    #[error("migration `{name}` {problem}")]
+    MigrationOrder {
+        /// The file's name without `.sql`.
+        name: String,
+        /// What is wrong with its place.
+        problem: String,
+    },
+    /// A migration holds a statement that ends its transaction.
+    #[error("migration `{name}` holds {what}, which does not stay in its transaction")]
+    MigrationEnds {
+        /// The file's name without `.sql`.
+        name: String,
+        /// The statement, by name.
+        what: String,
+    },
     /// The password file is not there or holds no `user:password` lines.
     #[error("could not use the password file `{}`", path.display())]
     Passwords {
@@ -228,6 +311,15 @@ pub enum WarehouseError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// A duration as settings write it.
+fn humantime(duration: std::time::Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }
 
 /// Kinds of engine failure, each with its own SQLSTATE.
@@ -324,7 +416,13 @@ impl WarehouseError {
             Self::Placeholder { .. } => "42P02",
             Self::MissingBuild { .. } | Self::AnotherLine { .. } => "55000",
             Self::TopicRecreated { .. } | Self::RecordsGone { .. } | Self::NoBrokers { .. } => "55000",
-            Self::Topic { .. } => "58000",
+            Self::Topic { .. } | Self::Away { .. } | Self::ServiceRefused { .. } => "58000",
+            Self::Failed { .. } | Self::OwnText(_) => "XX000",
+            Self::Overtaken { .. } => "40001",
+            Self::TimedOut { .. } => "57014",
+            Self::Unusable { .. } => "08001",
+            Self::NotLetIn { .. } => "28000",
+            Self::MigrationChanged { .. } | Self::MigrationOrder { .. } | Self::MigrationEnds { .. } => "55000",
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn key(model: &Model) -> Vec<String> {
 }
 
 /// Everything that a project needs: [`ledger`], then [`star`].
-pub fn migrations(project: &Project) -> String {
+pub fn whole(project: &Project) -> String {
     ledger().to_owned() + &star(project)
 }
 

@@ -1,20 +1,23 @@
 //! The batch branch: publications of the lake -> load scripts -> `analytics.<table>`.
 //!
-//! Read first: [`script`](fn@script) (what runs, as Redshift SQL), then [`apply`] (the driver).
+//! Read first: [`script`](fn@script) (what runs, as Redshift SQL), then [`apply`] (the driver). What no model says comes by
+//! [`migrations`].
 
 pub mod ddl;
+pub mod migrations;
 mod script;
 
+use weir_core::diagnosis::{Diagnose, Retry};
 use weir_core::publication::{Publication, PublishedTable};
 use weir_project::Project;
 
 pub use script::{ManifestFile, manifests, script, transactions};
 
 use crate::bucket::LakeFiles;
+use crate::connection::Connection;
 use crate::error::WarehouseError;
-use crate::mirror::run_script;
 use crate::script::{Placeholders, substitute};
-use crate::session::Session;
+use crate::statement::text::redshift_literal;
 
 /// A build that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +35,18 @@ pub const LAST_BUILD: &str = "SELECT COALESCE(MAX(build), 0) FROM staging.load_l
 const LOADED: &str = "SELECT table_name, version, upserts, deletes FROM staging.load_ledger";
 
 /// The newest build in the load ledger; 0 if none.
-pub fn last_build(session: &mut Session) -> Result<u64, WarehouseError> {
-    if !session.exists("staging", "load_ledger")? {
+pub fn last_build(connection: &mut dyn Connection) -> Result<u64, WarehouseError> {
+    if !has_table(connection, "load_ledger")? {
         return Ok(0);
     }
-    let outcomes = session.run(LAST_BUILD)?;
-    let text = outcomes.first().and_then(crate::outcome::Outcome::scalar).unwrap_or_default();
-    Ok(text.parse().unwrap_or(0))
+    Ok(connection.scalar(LAST_BUILD)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// Whether `staging` has a table.
+fn has_table(connection: &mut dyn Connection, name: &str) -> Result<bool, WarehouseError> {
+    let name = redshift_literal(name);
+    let query = format!("SELECT COUNT(*) FROM svv_columns WHERE table_schema = 'staging' AND table_name = {name}");
+    Ok(connection.scalar(&query)?.is_some_and(|count| count != "0"))
 }
 
 /// Publications of a lake behind `last`, in order, without a gap.
@@ -67,7 +75,7 @@ fn publication(lake: &LakeFiles, build: u64) -> Result<Publication, WarehouseErr
 
 /// Refuses a lake whose build `last` is not the one that was loaded: where curated was built anew after a loss, builds count
 /// from 1 again, and what they change is not what the warehouse lacks.
-fn refuse_another_line(session: &mut Session, lake: &LakeFiles, last: u64) -> Result<(), WarehouseError> {
+fn refuse_another_line(connection: &mut dyn Connection, lake: &LakeFiles, last: u64) -> Result<(), WarehouseError> {
     if last == 0 {
         return Ok(());
     }
@@ -80,7 +88,7 @@ fn refuse_another_line(session: &mut Session, lake: &LakeFiles, last: u64) -> Re
     };
     let rows: Vec<String> = published.tables.iter().map(|table| ledger_row(table).join("/")).collect();
     let mut same = true;
-    session.each_row(&format!("{LOADED} WHERE build = {last}"), |row| {
+    connection.each_row(&format!("{LOADED} WHERE build = {last}"), |row| {
         let row: Vec<String> = row.iter().map(ToString::to_string).collect();
         same &= rows.contains(&row.join("/"));
     })?;
@@ -102,7 +110,7 @@ fn sums(table: &PublishedTable) -> (u64, u64) {
 /// script.
 #[tracing::instrument(name = "warehouse.load", level = "info", skip_all, fields(stage = "warehouse", build = publications.last().map(|last| last.build)))]
 pub fn apply(
-    session: &mut Session,
+    connection: &mut dyn Connection,
     project: &Project,
     lake: &LakeFiles,
     publications: &[Publication],
@@ -113,7 +121,15 @@ pub fn apply(
         lake.write(&manifest.path, &manifest.text).map_err(failed)?;
     }
     let text = substitute(&script(project, publications), values)?;
-    run_script(session, &text, ("warehouse.load_before_commit", "warehouse.load_committed"))?;
+    if let Err(error) = connection.transaction(&text, ("warehouse.load_before_commit", "warehouse.load_committed")) {
+        // Of a commit whose answer was lost the ledger knows.
+        let newest = publications.last().map_or(0, |last| last.build);
+        let unclear = error.diagnosis().retry == Retry::Later;
+        if !(unclear && last_build(connection).is_ok_and(|build| build >= newest)) {
+            return Err(error);
+        }
+        tracing::warn!(build = newest, %error, "the load is committed all the same");
+    }
     let of_table = |table: &PublishedTable| {
         let (upserts, deletes) = sums(table);
         (table.table.to_string(), upserts, deletes)
@@ -127,16 +143,16 @@ pub fn apply(
 
 /// Loads every publication that is not loaded yet.
 pub fn apply_pending(
-    session: &mut Session,
+    connection: &mut dyn Connection,
     project: &Project,
     lake: &LakeFiles,
     values: &Placeholders,
 ) -> Result<Vec<Loaded>, WarehouseError> {
-    let last = last_build(session)?;
-    refuse_another_line(session, lake, last)?;
+    let last = last_build(connection)?;
+    refuse_another_line(connection, lake, last)?;
     let mut loaded = Vec::new();
     for publications in transactions(&pending(lake, last)?) {
-        loaded.extend(apply(session, project, lake, publications, values)?);
+        loaded.extend(apply(connection, project, lake, publications, values)?);
     }
     Ok(loaded)
 }

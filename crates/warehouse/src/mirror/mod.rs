@@ -14,22 +14,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_core::column::Column;
-use weir_core::failpoint;
 use weir_project::{Project, Table};
 
 pub use script::{EXTERNAL_SCHEMA, create_view, script, setup, tables, view_name, widen};
 
-use crate::database::Warehouse;
+use crate::connection::Connection;
 use crate::error::WarehouseError;
-use crate::outcome::Outcome;
 use crate::script::{Placeholders, substitute};
-use crate::session::Session;
 use crate::statement::text::Name;
-use refresh::{Limit, Refreshed, refresh};
+use refresh::Refreshed;
 pub(crate) use script::{columns_of, drop_view, find_view};
-
-/// Records that one step decodes and applies; bounds memory and the length of a transaction.
-const STEP: u64 = 100_000;
 
 /// What a pass over all mirrors did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,36 +36,39 @@ pub struct Advanced {
     pub left: u64,
 }
 
-/// Drives the views and mirrors of a project in one session.
+/// Drives the views and mirrors of a project over one connection.
 pub struct Mirrors {
-    session: Session,
+    connection: Box<dyn Connection>,
     tables: Vec<(Table, String)>,
 }
 
 impl Mirrors {
     /// Sets up what is not there yet: external schema, function, views, tables.
-    pub fn prepare(warehouse: &Warehouse, project: &Project, values: &Placeholders) -> Result<Self, WarehouseError> {
-        let mut session = warehouse.session()?;
-        session.run(&substitute(&setup(), values)?)?;
+    pub fn prepare(
+        mut connection: Box<dyn Connection>,
+        project: &Project,
+        values: &Placeholders,
+    ) -> Result<Self, WarehouseError> {
+        let over = &mut *connection;
+        over.run_apart(&substitute(&setup(), values)?)?;
         for table in &project.tables {
-            session.run(&tables(table))?;
-            let found = session.run(&find_view(table))?;
-            let mut is_there = found.first().is_some_and(|outcome| outcome.scalar().is_some());
-            let latest = lacking(&mut session, table, &format!("{}_latest", table.name))?;
+            over.run_apart(&tables(table))?;
+            let mut is_there = over.scalar(&find_view(table))?.is_some();
+            let latest = lacking(over, table, &format!("{}_latest", table.name))?;
             if !latest.is_empty() {
                 if is_there {
-                    session.run(&drop_view(table))?;
+                    over.run_apart(&drop_view(table))?;
                     is_there = false;
                 }
-                let mirror = lacking(&mut session, table, table.name.as_str())?;
-                session.run(&widen(table, &mirror, &latest))?;
+                let mirror = lacking(over, table, table.name.as_str())?;
+                over.run_apart(&widen(table, &mirror, &latest))?;
             }
             if !is_there {
-                session.run(&create_view(table))?;
+                over.run_apart(&create_view(table))?;
             }
         }
         let scripts = project.tables.iter().map(|table| (table.clone(), script(project, table)));
-        Ok(Self { tables: scripts.collect(), session })
+        Ok(Self { tables: scripts.collect(), connection })
     }
 
     /// Refreshes and applies until the mirrors hold what the topics held when this began; `stop` ends it early,
@@ -100,41 +97,17 @@ impl Mirrors {
     fn step(&mut self, at: usize) -> Result<Refreshed, WarehouseError> {
         let (table, script) = &self.tables[at];
         let view = Name { schema: Some("staging".into()), name: view_name(table) };
-        let refreshed = refresh(&mut self.session, &view, Limit::Records(STEP))?;
-        run_script(&mut self.session, script, ("warehouse.mirror_before_commit", "warehouse.mirror_committed"))?;
+        let refreshed = self.connection.refresh(&view)?;
+        self.connection.transaction(script, ("warehouse.mirror_before_commit", "warehouse.mirror_committed"))?;
         Ok(refreshed)
     }
 }
 
 /// The contract's columns that a table of the mirror, which was set up for an older contract, does not have.
-fn lacking<'t>(session: &mut Session, table: &'t Table, name: &str) -> Result<Vec<&'t Column>, WarehouseError> {
-    let found = session.run(&columns_of(name))?;
-    let known: Vec<String> = found.iter().flat_map(Outcome::rows).flatten().flatten().collect();
+fn lacking<'t>(over: &mut dyn Connection, table: &'t Table, name: &str) -> Result<Vec<&'t Column>, WarehouseError> {
+    let known: Vec<String> = over.rows(&columns_of(name))?.into_iter().flatten().flatten().collect();
     let is_new = |column: &&Column| !known.iter().any(|known| known.eq_ignore_ascii_case(column.name.as_str()));
     Ok(table.columns.iter().filter(is_new).collect())
-}
-
-/// Runs a script of one transaction, and rolls back what a failure leaves open.
-pub(crate) fn run_script(
-    session: &mut Session,
-    script: &str,
-    failpoints: (&'static str, &'static str),
-) -> Result<(), WarehouseError> {
-    let pieces = crate::statement::text::split(script)?;
-    for piece in &pieces {
-        let commits = crate::statement::text::Cursor::new(piece).accept("commit");
-        if commits {
-            failpoint::hit(failpoints.0);
-        }
-        if let Err(error) = session.run_piece(piece) {
-            session.abandon();
-            return Err(error);
-        }
-        if commits {
-            failpoint::hit(failpoints.1);
-        }
-    }
-    Ok(())
 }
 
 /// Advances the mirrors every `every`, from now on, until `shutdown` is done; a pass that is under way is

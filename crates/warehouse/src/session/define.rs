@@ -24,6 +24,7 @@ impl Session {
             let properties = &table.properties;
             let distkey = properties.distkey.as_ref().map_or("NULL".to_owned(), |key| literal(key));
             session.forget(&schema, &name)?;
+            session.grant_by_default(&schema, &name)?;
             session.connection.execute_batch(&format!(
                 "INSERT INTO weir_catalog.tables VALUES ({}, {}, {}, {distkey}, {}, {}, {})",
                 literal(&schema),
@@ -59,6 +60,8 @@ impl Session {
             let sql = format!("DELETE FROM weir_catalog.{table} WHERE schema_name = ? AND table_name = ?");
             self.connection.execute(&sql, [schema, name])?;
         }
+        let sql = "DELETE FROM weir_catalog.grants WHERE kind = 'relation' AND schema_name = ? AND object_name = ?";
+        self.connection.execute(sql, [schema, name])?;
         Ok(())
     }
 
@@ -221,7 +224,8 @@ impl Session {
                 Ok(())
             }
             Dropped::Schema(name) => {
-                for table in ["tables", "columns", "streaming_views", "stream_positions", "external_schemas"] {
+                for table in ["tables", "columns", "streaming_views", "stream_positions", "external_schemas", "grants"]
+                {
                     let sql = format!("DELETE FROM weir_catalog.{table} WHERE schema_name = ?");
                     self.connection.execute(&sql, [name])?;
                 }

@@ -4,6 +4,7 @@
 //! Here a failed statement aborts its transaction until ROLLBACK, and COMMIT of a failed one rolls back.
 
 mod define;
+mod grant;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -331,6 +332,7 @@ impl Session {
                 crate::mirror::refresh::refresh(self, view, crate::mirror::refresh::Limit::CaughtUp)?;
                 Ok(Outcome::done(Tag::plain("REFRESH MATERIALIZED VIEW")))
             }
+            Statement::Grant(grant) => self.grant(grant),
             Statement::Define { sql, tag, dropped } => self.define(sql, tag, dropped),
             Statement::Maintain { sql, tag } => {
                 if self.transaction == Transaction::Open && *tag == "VACUUM" {
@@ -402,7 +404,8 @@ fn text_column(name: &str) -> Column {
     Column { name: name.to_lowercase(), kind: crate::outcome::Kind::Text }
 }
 
-fn controls_transaction(piece: &Piece) -> bool {
+/// Whether a statement begins or ends a transaction.
+pub(crate) fn controls_transaction(piece: &Piece) -> bool {
     let mut cursor = crate::statement::text::Cursor::new(piece);
     ["begin", "start", "commit", "end", "rollback", "abort"].iter().any(|word| cursor.accept(word))
 }

@@ -8,6 +8,7 @@ mod control;
 pub mod copy;
 pub mod create_table;
 mod functions;
+pub mod grant;
 mod lacking;
 pub mod merge;
 mod quote;
@@ -28,6 +29,7 @@ use crate::lint;
 use crate::wire::catalog;
 use copy::Copy;
 use create_table::CreateTable;
+use grant::Grant;
 use merge::Merge;
 use rewrite::Names;
 use streaming::{ExternalFunction, ExternalSchema, StreamingView};
@@ -98,6 +100,8 @@ pub enum Statement {
         /// What the client is told.
         tag: &'static str,
     },
+    /// CREATE ROLE, GRANT, ALTER DEFAULT PRIVILEGES and their opposites.
+    Grant(Grant),
     /// DISCARD ALL, RESET ALL.
     Discard,
 }
@@ -161,6 +165,9 @@ pub fn parse(piece: &Piece, names: &Names) -> Result<Statement, WarehouseError> 
     }
     if cursor.accept("vacuum") {
         return control::maintain(cursor, "VACUUM");
+    }
+    if let Some(statement) = grant::parse(piece)? {
+        return Ok(statement);
     }
     lacking::check(&cursor)?;
     if asks_catalog {

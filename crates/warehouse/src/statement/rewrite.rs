@@ -437,7 +437,16 @@ fn top_to_limit(query: &mut Query) -> Result<(), WarehouseError> {
 }
 
 fn system_view(name: &str) -> Option<&'static str> {
-    ["svv_mv_info", "sys_stream_scan_errors", "svv_external_schemas", "svv_table_info", "svv_tables", "svv_columns"]
-        .into_iter()
-        .find(|view| *view == name)
+    const OURS: [&str; 9] = [
+        "svv_mv_info",
+        "sys_stream_scan_errors",
+        "svv_external_schemas",
+        "svv_table_info",
+        "svv_tables",
+        "svv_columns",
+        "svv_roles",
+        "svv_relation_privileges",
+        "svv_schema_privileges",
+    ];
+    OURS.into_iter().find(|view| *view == name)
 }

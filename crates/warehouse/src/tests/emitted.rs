@@ -36,7 +36,7 @@ fn texts(project: &Project) -> Vec<(String, String)> {
     let mut texts = vec![
         ("load".to_owned(), load::script(project, &[publication(false)])),
         ("load_anew".to_owned(), load::script(project, &[publication(true)])),
-        ("migrations".to_owned(), ddl::migrations(project)),
+        ("migrations".to_owned(), ddl::whole(project)),
         ("last_build".to_owned(), load::LAST_BUILD.to_owned()),
         ("setup".to_owned(), mirror::setup()),
     ];

@@ -162,6 +162,29 @@ fn a_script_run_twice_or_late_changes_nothing() {
     assert_eq!(rows(&mut session, LEDGER), ["1|dim_product|1|2|0", "2|dim_product|2|1|1"]);
 }
 
+/// What a load leaves in the check is what the next one deletes, so two at a time meet there.
+#[test]
+fn of_two_loads_at_the_same_time_the_second_fails_and_finds_everything_done() {
+    let fixture = Fixture::new();
+    let (mut session, mut other) = (fixture.session(), fixture.session());
+    let (lake, project) = (fixture.path().join("lake"), small_project());
+    let files = files(&lake);
+    let first = change_set(&mut session, &lake, 1, &[(1, "a", "1", "u")]);
+    publish(&lake, &publication(1, 1, vec![first]));
+    apply_pending(&mut session, &project, &files, &values(&lake)).unwrap();
+    let second = change_set(&mut session, &lake, 2, &[(2, "b", "2", "u")]);
+    publish(&lake, &publication(2, 2, vec![second]));
+    let before = session.run("BEGIN; SELECT COUNT(*) FROM staging.load_ledger").unwrap();
+    assert_eq!(before.len(), 2);
+    apply_pending(&mut other, &project, &files, &values(&lake)).unwrap();
+    let text = crate::substitute(&script(&project, &pending(&files, 1).unwrap()), &values(&lake)).unwrap();
+    let failed = session.run(&text).unwrap_err();
+    assert_eq!(failed.sqlstate(), "40001", "{failed}");
+    session.run("ROLLBACK").unwrap();
+    assert!(apply_pending(&mut session, &project, &files, &values(&lake)).unwrap().is_empty());
+    assert_eq!(rows(&mut session, STATE), ["1|a|1.000", "2|b|2.000"]);
+}
+
 /// The dimension of products with a column more and one less, and a view that shows the new one.
 fn other_columns() -> Project {
     let mut project = small_project();
@@ -328,8 +351,8 @@ fn every_model_gets_a_table_that_the_double_takes() {
     let fixture = Fixture::new();
     let mut session = fixture.session();
     let project = project();
-    session.run(&ddl::migrations(&project)).unwrap();
-    session.run(&ddl::migrations(&project)).unwrap();
+    session.run(&ddl::whole(&project)).unwrap();
+    session.run(&ddl::whole(&project)).unwrap();
     for model in &project.models {
         let found = rows(&mut session, &format!("SELECT * FROM analytics.{} WHERE 1 = 0", model.name));
         assert!(found.is_empty());

@@ -160,7 +160,7 @@ fn measure_the_mirrors_over_780_000_events() {
     });
     let values =
         Placeholders { lake: "/l".into(), iam_role: "default".into(), brokers: "b".into(), auth: "none".into() };
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &project, &values).unwrap();
     let started = Instant::now();
     let advanced = mirrors.advance(&AtomicBool::new(false)).unwrap();
     let took = started.elapsed();

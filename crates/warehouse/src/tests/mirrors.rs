@@ -24,10 +24,10 @@ struct Topic {
 }
 
 #[derive(Clone, Default)]
-struct Topics(Arc<Mutex<BTreeMap<String, Topic>>>);
+pub(super) struct Topics(Arc<Mutex<BTreeMap<String, Topic>>>);
 
 impl Topics {
-    fn send(&self, topic: &str, partition: i32, value: Option<Vec<u8>>) {
+    pub(super) fn send(&self, topic: &str, partition: i32, value: Option<Vec<u8>>) {
         let mut topics = self.0.lock().unwrap();
         let topic = topics.entry(topic.to_owned()).or_default();
         topic.partitions.entry(partition).or_default().push(value);
@@ -97,7 +97,7 @@ impl Decode for PlainJson {
     }
 }
 
-fn options(topics: &Topics) -> Options {
+pub(super) fn options(topics: &Topics) -> Options {
     Options {
         threads: Some(2),
         decode: Some(Arc::new(PlainJson)),
@@ -106,7 +106,7 @@ fn options(topics: &Topics) -> Options {
     }
 }
 
-fn values() -> Placeholders {
+pub(super) fn values() -> Placeholders {
     Placeholders {
         lake: "/lake".into(),
         iam_role: "default".into(),
@@ -115,16 +115,16 @@ fn values() -> Placeholders {
     }
 }
 
-fn small_project() -> Project {
+pub(super) fn small_project() -> Project {
     let mut project = project();
     project.tables.retain(|table| table.name.as_str() == "product");
     project
 }
 
-const TOPIC: &str = "retail.product.cdc";
+pub(super) const TOPIC: &str = "retail.product.cdc";
 
 /// A change of product `id`, as the decode function writes it.
-fn change(id: u8, op: Op, place: u32, price: &str) -> Vec<u8> {
+pub(super) fn change(id: u8, op: Op, place: u32, price: &str) -> Vec<u8> {
     let row = format!(
         r#"{{"product_id":"p{id}","description":null,"category":"ünï","list_price":"{price}","discontinued":false}}"#
     );
@@ -143,11 +143,11 @@ fn truncation(place: u32) -> Vec<u8> {
         .into_bytes()
 }
 
-fn advance(mirrors: &mut Mirrors) {
+pub(super) fn advance(mirrors: &mut Mirrors) {
     mirrors.advance(&AtomicBool::new(false)).unwrap();
 }
 
-const STATE: &str = "SELECT product_id, list_price FROM staging.product ORDER BY 1";
+pub(super) const STATE: &str = "SELECT product_id, list_price FROM staging.product ORDER BY 1";
 
 #[test]
 fn a_mirror_holds_the_source_s_last_state() {
@@ -166,7 +166,7 @@ fn a_mirror_holds_the_source_s_last_state() {
     topics.send(TOPIC, 0, None);
     topics.send(TOPIC, 0, Some(b"poison".to_vec()));
     topics.send(TOPIC, 0, Some(br#"{"op":"c","order_key":"01","before":null,"after":{"product_id":null}}"#.to_vec()));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &project, &values()).unwrap();
     advance(&mut mirrors);
     let mut session = fixture.session();
     assert_eq!(rows(&mut session, STATE), ["p1|1.500", "p3|99999999.999"]);
@@ -201,11 +201,11 @@ fn a_column_that_the_contract_gains_is_filled_from_what_the_topic_still_holds() 
         topics.send(TOPIC, 0, Some(change(id, op, place, "1")));
     }
     topics.send(TOPIC, 0, Some(b"poison".to_vec()));
-    advance(&mut Mirrors::prepare(&fixture.warehouse, &narrow, &values()).unwrap());
+    advance(&mut Mirrors::prepare(Box::new(fixture.session()), &narrow, &values()).unwrap());
     // The first product's change has left the topic by the time at which the contract has the column.
     topics.0.lock().unwrap().get_mut(TOPIC).unwrap().low = 1;
     for _ in 0..2 {
-        advance(&mut Mirrors::prepare(&fixture.warehouse, &whole, &values()).unwrap());
+        advance(&mut Mirrors::prepare(Box::new(fixture.session()), &whole, &values()).unwrap());
         let mut session = fixture.session();
         let rows = |session: &mut _, sql: &str| super::rows(session, sql);
         let state = "SELECT product_id, list_price, COALESCE(category, '-') FROM staging.product ORDER BY 1";
@@ -213,14 +213,14 @@ fn a_column_that_the_contract_gains_is_filled_from_what_the_topic_still_holds() 
         assert_eq!(rows(&mut session, "SELECT kafka_offset FROM staging.stream_errors"), ["4"]);
     }
     // A contract that knows less than the tables hold asks for nothing.
-    advance(&mut Mirrors::prepare(&fixture.warehouse, &narrow, &values()).unwrap());
+    advance(&mut Mirrors::prepare(Box::new(fixture.session()), &narrow, &values()).unwrap());
 }
 
 #[test]
 fn a_truncation_empties_a_mirror_and_nothing_from_before_it_comes_back() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     for (id, place) in [(1, 1), (2, 2), (3, 9)] {
         topics.send(TOPIC, 0, Some(change(id, Op::Create, place, "1")));
     }
@@ -248,7 +248,7 @@ fn with_equal_places_the_create_comes_after_the_delete() {
     let fixture = Fixture::with(options(&topics));
     topics.send(TOPIC, 0, Some(change(1, Op::Create, 5, "2")));
     topics.send(TOPIC, 0, Some(change(1, Op::Delete, 5, "1")));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     advance(&mut mirrors);
     assert_eq!(rows(&mut fixture.session(), STATE), ["p1|2.000"]);
 }
@@ -259,7 +259,7 @@ fn a_value_that_the_source_did_not_log_is_the_one_that_the_row_has() {
     let fixture = Fixture::with(options(&topics));
     let mut project = small_project();
     project.tables[0].connector.kind = ConnectorKind::Postgres;
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project, &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &project, &values()).unwrap();
     let send = |id: u8, op: Op, place: u32, description: &str| {
         let change = String::from_utf8(change(id, op, place, &place.to_string())).unwrap();
         let described = change.replace(r#""description":null"#, &format!(r#""description":{description}"#));
@@ -290,7 +290,7 @@ fn a_registry_outage_fails_the_step_and_loses_nothing() {
     let fixture = Fixture::with(options(&topics));
     topics.send(TOPIC, 0, Some(change(1, Op::Create, 1, "1")));
     topics.send(TOPIC, 0, Some(b"outage".to_vec()));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     let error = mirrors.advance(&AtomicBool::new(false)).unwrap_err();
     assert_eq!(error.sqlstate(), "58000");
     let mut session = fixture.session();
@@ -303,7 +303,7 @@ fn a_topic_made_anew_or_cut_by_retention_is_named_and_not_mixed_in() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
     topics.send(TOPIC, 0, Some(change(1, Op::Create, 1, "1")));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     advance(&mut mirrors);
     topics.0.lock().unwrap().get_mut(TOPIC).unwrap().low = 2;
     let gone = mirrors.advance(&AtomicBool::new(false));
@@ -319,7 +319,7 @@ fn a_record_above_sixteen_mebibytes_is_skipped_and_told() {
     let fixture = Fixture::with(options(&topics));
     topics.send(TOPIC, 0, Some(vec![b'x'; 16_777_217]));
     topics.send(TOPIC, 0, Some(change(1, Op::Create, 1, "1")));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     advance(&mut mirrors);
     let mut session = fixture.session();
     assert_eq!(rows(&mut session, STATE), ["p1|1.000"]);
@@ -334,9 +334,9 @@ fn the_view_shows_raw_records_with_redshift_s_columns() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
     topics.send(TOPIC, 3, Some(b"abc".to_vec()));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
     // Preparing again finds the view and leaves it.
-    drop(Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap());
+    drop(Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap());
     let mut session = fixture.session();
     session.run("REFRESH MATERIALIZED VIEW staging.product_cdc_mv").unwrap();
     let text = "SELECT kafka_partition, kafka_offset, kafka_timestamp_type, kafka_timestamp, FROM_VARBYTE(kafka_value, 'utf8'), kafka_headers.h FROM staging.product_cdc_mv";
@@ -351,7 +351,7 @@ fn the_view_shows_raw_records_with_redshift_s_columns() {
 fn every_mirror_of_the_reference_pipeline_advances_over_nothing() {
     let topics = Topics::default();
     let fixture = Fixture::with(options(&topics));
-    let mut mirrors = Mirrors::prepare(&fixture.warehouse, &project(), &values()).unwrap();
+    let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &project(), &values()).unwrap();
     advance(&mut mirrors);
     advance(&mut mirrors);
 }
@@ -391,7 +391,7 @@ proptest! {
 
         let topics = Topics::default();
         let fixture = Fixture::with(options(&topics));
-        let mut mirrors = Mirrors::prepare(&fixture.warehouse, &small_project(), &values()).unwrap();
+        let mut mirrors = Mirrors::prepare(Box::new(fixture.session()), &small_project(), &values()).unwrap();
         let mut rest = changes.as_slice();
         for cut in cuts {
             let (now, later) = rest.split_at(cut.min(rest.len()));

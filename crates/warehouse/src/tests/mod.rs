@@ -4,6 +4,8 @@ mod emitted;
 mod loads;
 mod measure;
 mod mirrors;
+mod redshift;
+mod roles;
 mod sessions;
 mod statements;
 mod wire;

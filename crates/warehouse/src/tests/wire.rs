@@ -11,8 +11,8 @@ use weir_core::diagnosis::Diagnose;
 use super::Fixture;
 use crate::{Options, Users, Warehouse, WarehouseError, serve};
 
-struct Served {
-    port: u16,
+pub(super) struct Served {
+    pub(super) port: u16,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<Result<(), WarehouseError>>,
     runtime: tokio::runtime::Runtime,
@@ -20,7 +20,11 @@ struct Served {
 }
 
 fn served(users: Users) -> Served {
-    let Fixture { warehouse, folder } = Fixture::with(Options { threads: Some(2), ..Options::default() });
+    served_with(users, Options { threads: Some(2), ..Options::default() })
+}
+
+pub(super) fn served_with(users: Users, options: Options) -> Served {
+    let Fixture { warehouse, folder } = Fixture::with(options);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -13,6 +13,9 @@ const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
+/// Redshift's own number for VARBYTE.
+const VARBYTE: u32 = 6551;
+
 /// The wire's type of a column.
 pub fn pg_type(kind: Kind) -> Type {
     match kind {
@@ -49,6 +52,7 @@ pub fn kind_of_type(oid: u32, modifier: i32) -> Kind {
         Some(Type::TIMESTAMP) => Kind::Timestamp,
         Some(Type::TIMESTAMPTZ) => Kind::TimestampTz,
         Some(Type::BYTEA) => Kind::Bytes,
+        None if oid == VARBYTE => Kind::Bytes,
         _ => Kind::Text,
     }
 }

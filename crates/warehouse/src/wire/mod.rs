@@ -7,6 +7,7 @@ pub mod catalog;
 mod client;
 mod encode;
 mod parameters;
+mod socket;
 mod users;
 
 use std::fmt::Debug;
