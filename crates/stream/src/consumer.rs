@@ -263,11 +263,11 @@ impl Consumer {
     /// Whether the brokers refused user and password, and the client has other ones by now.
     fn is_let_in_by_now(&self, error: &KafkaError) -> bool {
         match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::AllBrokersDown) if self.login.is_new() => true,
             Some(RDKafkaErrorCode::Authentication) => self.login.renew(self.inner.client()).unwrap_or_else(|error| {
                 tracing::warn!(%error, "user and password of the brokers cannot be looked up anew");
                 false
             }),
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.login.was_renewed(),
             _ => false,
         }
     }

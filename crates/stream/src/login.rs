@@ -1,8 +1,8 @@
 //! User and password that a client shows to brokers with SASL. Where they are changed while it lives, it takes the new ones.
 
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
@@ -14,18 +14,21 @@ use crate::error::StreamError;
 pub(crate) const USER: &str = "sasl.username";
 pub(crate) const PASSWORD: &str = "sasl.password";
 
+/// How long connections that were begun with the old ones may take to be refused.
+const NEW: Duration = Duration::from_secs(10);
+
 /// Both of one client. Neither is there where the brokers ask for none, or for a token.
 pub(crate) struct Login {
     secrets: [Option<Secret>; 2],
     /// What the client shows now.
     shown: Mutex<[String; 2]>,
-    renewed: AtomicBool,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl Login {
     pub(crate) fn new(secrets: [Option<Secret>; 2], shown: [Option<&str>; 2]) -> Self {
         let shown = shown.map(|text| text.unwrap_or_default().to_owned());
-        Self { secrets, shown: Mutex::new(shown), renewed: AtomicBool::new(false) }
+        Self { secrets, shown: Mutex::new(shown), renewed: Mutex::default() }
     }
 
     /// The brokers did not let the client in, or nobody knows: who looks next looks anew.
@@ -33,9 +36,9 @@ impl Login {
         self.secrets.iter().flatten().for_each(Secret::doubt);
     }
 
-    /// Whether they were renewed since this was asked last: that no broker is connected was said of the old ones.
-    pub(crate) fn was_renewed(&self) -> bool {
-        self.renewed.swap(false, Ordering::SeqCst)
+    /// Whether they were renewed a short while ago: what brokers have refused until then may have been the old ones.
+    pub(crate) fn is_new(&self) -> bool {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < NEW)
     }
 
     /// Gives a client that was not let in what user and password are by now. False where they are what they were.
@@ -53,7 +56,7 @@ impl Login {
         }
         show(client, &now)?;
         *shown = now;
-        self.renewed.store(true, Ordering::SeqCst);
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         tracing::info!("the brokers are shown another user or password");
         Ok(true)
     }
