@@ -14,7 +14,6 @@ use weir_lake::Lake;
 use weir_landing::Until;
 use weir_project::{ModelKind, Project, Selection, WarehouseTarget};
 use weir_staging::Stager;
-use weir_warehouse::Warehouse;
 
 use crate::error::OperateError;
 use crate::plan::{Builds, plan};
@@ -23,7 +22,8 @@ use crate::reconcile::{Reconciliation, StreamWitness, ZoneLine, reconcile};
 use crate::site::Site;
 use crate::status::Watch;
 use crate::verify::Line;
-use crate::{reconcile as reconciling, replica, run, verify, warehouse};
+use crate::warehouse::Target;
+use crate::{reconcile as reconciling, replica, run, verify};
 
 /// What a disaster at this moment would take for good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,9 +124,9 @@ pub async fn drill(site: &Site, progress: Arc<dyn Progress>) -> Result<Drill, Di
     clock.end("curated", built.tables.iter().map(|table| table.read).sum());
 
     clock.begin("warehouse", None);
-    let double = warehouse::open(&copy)?;
+    let double = Target::open(&copy)?;
     let loaded = run::load(&copy, &double).await?;
-    clock.end("warehouse", loaded.iter().flat_map(|build| &build.tables).map(|(_, set, gone)| set + gone).sum());
+    clock.end("warehouse", loaded.builds.iter().flat_map(|build| &build.tables).map(|(_, set, gone)| set + gone).sum());
 
     // Held to what was there before anything more comes.
     let mut lines = verify::staging(&copy.project, lake, &staged).await?;
@@ -145,7 +145,7 @@ pub async fn drill(site: &Site, progress: Arc<dyn Progress>) -> Result<Drill, Di
 
     clock.begin("mirrors", None);
     let advanced = run::refresh(&copy, &double).await?;
-    clock.end("mirrors", advanced.records);
+    clock.end("mirrors", advanced.map_or(0, |advanced| advanced.records));
 
     clock.begin("proof", None);
     let (proof, compared) = prove(&copy, &double).await?;
@@ -185,7 +185,7 @@ async fn forgotten(project: &Project, lake: &Lake) -> Result<bool, Diagnosed> {
 }
 
 /// Holds what was rebuilt to the stream; to the lake, where the stream has forgotten. And how many rows were compared.
-async fn prove(copy: &Site, double: &Warehouse) -> Result<(Proof, u64), Diagnosed> {
+async fn prove(copy: &Site, double: &Target) -> Result<(Proof, u64), Diagnosed> {
     let found = |lines: &[ZoneLine]| lines.iter().map(|line| line.found).sum();
     let witness = StreamWitness { project: &copy.project, services: &copy.services };
     match reconcile(copy, Some(double), &witness).await {

@@ -47,8 +47,8 @@ fn secrets(project: &Project) -> Value {
         RegistryAt::Embedded { .. } | RegistryAt::Glue { .. } => None,
     };
     let warehouse = match &project.warehouse.target {
-        WarehouseTarget::Redshift(target) => Some(target),
-        WarehouseTarget::Embedded { .. } => None,
+        WarehouseTarget::Address(url) => Some(url),
+        WarehouseTarget::Embedded { .. } | WarehouseTarget::Redshift(_) => None,
     };
     let stream = brokers.into_iter().chain(registry).chain(project.stream.client.values());
     // The warehouse is told where the brokers are.

@@ -71,8 +71,8 @@ impl Services {
 
     /// The same brokers and registry, for another site of this process, which stops nothing.
     pub(crate) fn shared(&self) -> Self {
-        let (connection, registry) = (self.connection.clone(), self.registry.clone());
-        Self { connection, registry, broker: None, embedded_registry: None }
+        let (connection, registry, vault) = (self.connection.clone(), self.registry.clone(), self.vault.clone());
+        Self { connection, registry, vault, broker: None, embedded_registry: None }
     }
 
     /// Whether this process runs them. Others have secrets in their settings, which go into no file.

@@ -88,7 +88,7 @@ fn refuse_another_line(connection: &mut dyn Connection, lake: &LakeFiles, last: 
     };
     let rows: Vec<String> = published.tables.iter().map(|table| ledger_row(table).join("/")).collect();
     let mut same = true;
-    connection.each_row(&format!("{LOADED} WHERE build = {last}"), |row| {
+    connection.each_row(&format!("{LOADED} WHERE build = {last}"), &mut |row| {
         let row: Vec<String> = row.iter().map(ToString::to_string).collect();
         same &= rows.contains(&row.join("/"));
     })?;

@@ -10,12 +10,13 @@ mod data_api;
 mod password;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use weir_core::diagnosis::Diagnose;
-use weir_project::{RedshiftAt, SecretText, WarehouseTarget};
-use weir_stream::aws::{Service, ServiceError};
+use weir_project::{RedshiftAt, Secret, Vault, WarehouseTarget};
+use weir_stream::aws::{AwsVault, Service, ServiceError};
 
 use crate::connection::Connection;
 use crate::error::WarehouseError;
@@ -38,7 +39,7 @@ pub struct Redshift {
 
 #[derive(Debug, Clone)]
 enum At {
-    Address(SecretText),
+    Address(Secret),
     Aws(RedshiftAt),
 }
 
@@ -47,7 +48,10 @@ impl Redshift {
     pub fn of(settings: &weir_project::Warehouse) -> Option<Self> {
         let at = match &settings.target {
             WarehouseTarget::Embedded { .. } => return None,
-            WarehouseTarget::Address(url) => At::Address(url.clone()),
+            WarehouseTarget::Address(url) => {
+                let vault: Arc<dyn Vault> = Arc::new(AwsVault::of_process());
+                At::Address(url.within(&vault))
+            }
             WarehouseTarget::Redshift(at) => At::Aws(at.clone()),
         };
         Some(Self { at, timeout: settings.timeout })
@@ -56,7 +60,7 @@ impl Redshift {
     /// A connection. Blocks when it is used, not here.
     pub fn connect(&self) -> Result<Box<dyn Connection>, WarehouseError> {
         Ok(match &self.at {
-            At::Address(url) => Box::new(Wire::new(Address::of_url(url)?, self.timeout)),
+            At::Address(url) => Box::new(Wire::new(Address::of_url(url.clone())?, self.timeout)),
             At::Aws(at) => match &at.host {
                 Some(host) => Box::new(Wire::new(Address::of_aws(at, host), self.timeout)),
                 None => Box::new(DataApi::new(at, self.timeout)),

@@ -9,7 +9,6 @@ use super::asked;
 use crate::error::WarehouseError;
 
 /// A database user and the password of the moment.
-#[derive(Clone)]
 pub struct Login {
     pub user: String,
     pub password: String,
@@ -24,7 +23,7 @@ pub fn temporary(at: &RedshiftAt) -> Result<Login, WarehouseError> {
             let service = Service::new("redshift-serverless", &at.region, endpoint);
             let body = json!({ "workgroupName": name, "dbName": at.database });
             let target = format!("RedshiftServerless.{ACTION}");
-            let answer = asked(&service, ACTION, || service.json(&target, &body))?;
+            let answer: Value = asked(&service, ACTION, || service.json(&target, &body))?;
             let text = |value: &Value| value.as_str().map(str::to_owned);
             login(&service, text(&answer["dbUser"]), text(&answer["dbPassword"]))
         }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
-use weir_core::diagnosis::Diagnose;
-use weir_project::{RedshiftAt, SecretText};
+use weir_project::{RedshiftAt, Secret};
 
 use super::checked;
 use super::password::{Login, temporary};
@@ -24,31 +23,25 @@ pub struct Address {
 }
 
 enum Who {
-    Given(Login),
+    Given(Secret),
     Aws(RedshiftAt),
 }
 
 impl Address {
     /// `postgres://user:password@host:5439/database`.
-    pub fn of_url(text: &SecretText) -> Result<Self, WarehouseError> {
-        let resolved = text.resolve().map_err(|error| WarehouseError::Remote {
-            message: error.to_string(),
-            diagnosis: Box::new(error.diagnosis()),
-        })?;
-        let bad = |reason: &str| WarehouseError::Unusable { host: text.to_string(), reason: reason.to_owned() };
-        // The parser's own message may show the password.
-        let url = Url::parse(&resolved).map_err(|_| bad("it is no URL"))?;
+    pub fn of_url(text: Secret) -> Result<Self, WarehouseError> {
+        let bad =
+            |reason: &str| WarehouseError::Unusable { host: text.as_written().to_owned(), reason: reason.to_owned() };
+        let url = parsed(&text)?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
         if !["postgres", "postgresql"].contains(&url.scheme()) || url.query().is_some() {
             return Err(bad("it is not postgres://user:password@host:5439/database"));
         }
-        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let login = Login { user: plain(url.username()), password: url.password().map(plain).unwrap_or_default() };
         Ok(Self {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: url.port().unwrap_or(5439),
             database: plain(url.path().trim_start_matches('/')),
-            who: Who::Given(login),
+            who: Who::Given(text),
         })
     }
 
@@ -62,10 +55,33 @@ impl Address {
     /// Who logs in now.
     pub fn login(&self) -> Result<Login, WarehouseError> {
         match &self.who {
-            Who::Given(login) => Ok(login.clone()),
+            Who::Given(text) => {
+                let url = parsed(text)?;
+                Ok(Login { user: plain(url.username()), password: url.password().map(plain).unwrap_or_default() })
+            }
             Who::Aws(at) => temporary(at),
         }
     }
+
+    /// The login was refused: its password may have been changed where it is kept.
+    fn doubt(&self) {
+        if let Who::Given(text) = &self.who {
+            text.doubt();
+        }
+    }
+}
+
+fn parsed(text: &Secret) -> Result<Url, WarehouseError> {
+    let resolved = text
+        .get()
+        .map_err(|error| WarehouseError::Remote { message: error.to_string(), diagnosis: Box::new(error.diagnosis) })?;
+    // The parser's own message may show the password.
+    let bad = |_| WarehouseError::Unusable { host: text.as_written().to_owned(), reason: "it is no URL".to_owned() };
+    Url::parse(&resolved).map_err(bad)
+}
+
+fn plain(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 pub struct Wire {
@@ -83,7 +99,11 @@ impl Wire {
     fn with(&mut self, work: impl FnOnce(&mut Client) -> Result<(), WarehouseError>) -> Result<(), WarehouseError> {
         let mut client = match self.client.take() {
             Some(client) => client,
-            None => Client::login(&self.address, &self.address.login()?, self.timeout)?,
+            None => {
+                let login = self.address.login()?;
+                let client = Client::login(&self.address, &login, self.timeout);
+                client.inspect_err(|_| self.address.doubt())?
+            }
         };
         let done = work(&mut client);
         match done {
@@ -117,7 +137,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<Address, WarehouseError> {
-        Address::of_url(&SecretText::plain(text))
+        Address::of_url(Secret::plain(text))
     }
 
     #[test]
