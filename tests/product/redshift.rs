@@ -7,7 +7,7 @@ mod wire;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_testkit::harness::Running;
+use weir_testkit::harness::{Running, tls};
 
 use self::data_api::{DataApi, Fault};
 use crate::place::{Place, text};
@@ -215,6 +215,29 @@ fn a_build_loads_a_redshift_on_the_postgres_wire() {
     drop(elsewhere);
     let told = place.weir(&["build"]).run().expect_code(75).stderr;
     assert!(told.contains("W7601") && !told.contains("geheim"), "{told}");
+    // What does not need it goes on without it.
+    for args in [&["status"][..], &["plan"]] {
+        let told = place.run(args).stderr;
+        assert!(told.contains("cannot be asked") && !told.contains("geheim"), "{told}");
+    }
+}
+
+#[test]
+fn the_wire_is_secured_by_a_certificate_that_the_system_trusts_or_not_used() {
+    let (mut place, elsewhere) = (Place::reference(), Elsewhere::start());
+    let Some(server) = tls(elsewhere.port(), elsewhere.place.path()) else { return };
+    let target = |host: &str| json!({ "target": format!("postgres://weir@{host}:{}/weir", server.port) });
+    point(&place, &target("localhost"));
+    let told = place.weir(&["sql", "select 1"]).run().expect_code(78).stderr;
+    assert!(told.contains("W7606") && told.contains("certificate"), "{told}");
+    place.set("SSL_CERT_FILE", &server.ca);
+    assert_eq!(place.value("select 40 + 2 as n"), "42");
+    // More than one record of TLS, both ways.
+    let long = "x".repeat(100_000);
+    assert_eq!(place.value(&format!("select length('{long}') as n")), "100000");
+    point(&place, &target("127.0.0.1"));
+    let told = place.weir(&["sql", "select 1"]).run().expect_code(78).stderr;
+    assert!(told.contains("W7606"), "the certificate is for another name: {told}");
 }
 
 #[test]

@@ -118,7 +118,17 @@ pub fn pending_migrations(project: &Project, dir: &Path) -> Result<Vec<String>, 
         return Ok(Vec::new());
     }
     match there(project, dir)? {
-        Some(mut connection) => Ok(names(migrations::pending(&mut *connection, project)?)),
+        Some(mut connection) => match migrations::pending(&mut *connection, project) {
+            Ok(pending) => Ok(names(pending)),
+            Err(error @ (WarehouseError::MigrationChanged { .. } | WarehouseError::MigrationOrder { .. })) => {
+                Err(error.into())
+            }
+            Err(error) if embedded(project).is_err() => {
+                tracing::warn!(%error, "the warehouse cannot be asked for its migrations");
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error.into()),
+        },
         None if dir.join(FILE).exists() => Ok(Vec::new()),
         None => Ok(names(project.migrations.iter().collect())),
     }

@@ -328,6 +328,27 @@ pub fn s3(percent: u32) -> Option<S3Server> {
     Some(S3Server { _server: server, endpoint: text(&said["endpoint"]), bucket: text(&said["bucket"]) })
 }
 
+/// A TLS end before a server of the Postgres wire; it ends when this is dropped.
+pub struct TlsServer {
+    _server: Server,
+    /// Its port on loopback; its certificate is for `localhost`.
+    pub port: u16,
+    /// File with the certificate of the authority that signed it.
+    pub ca: String,
+}
+
+/// Starts a TLS end (`tests/parts/tls.py`) before this port, with its files in a folder, or skips.
+///
+/// # Panics
+/// When it does not start where it is installed.
+#[track_caller]
+pub fn tls(port: u16, folder: &Path) -> Option<TlsServer> {
+    let args = [port.to_string(), folder.display().to_string()];
+    let (server, said) = serve("tls", "cryptography", &args)?;
+    let port = said["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
+    Some(TlsServer { _server: server, port, ca: text(&said["ca"]) })
+}
+
 /// A Glue Schema Registry, a double, for as long as it lives.
 pub struct GlueServer {
     _server: Server,

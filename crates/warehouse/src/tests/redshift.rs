@@ -87,6 +87,48 @@ fn a_server_that_goes_away_is_connected_to_again_or_told() {
     }
 }
 
+/// A server on loopback that asks for a password in this way; what it is sent.
+fn asks(request: Vec<u8>) -> (u16, std::thread::JoinHandle<String>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let talks = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut read = |head: usize| {
+            let mut start = vec![0; head];
+            socket.read_exact(&mut start).unwrap();
+            let length = u32::from_be_bytes(start[head - 4..].try_into().unwrap());
+            let mut body = vec![0; length as usize - 4];
+            socket.read_exact(&mut body).unwrap();
+            (body, socket.try_clone().unwrap())
+        };
+        let (_, mut out) = read(4);
+        out.write_all(b"N").unwrap();
+        read(4);
+        out.write_all(&request).unwrap();
+        let (password, _) = read(5);
+        out.write_all(&[b"R\0\0\0\x08\0\0\0\0".as_slice(), b"Z\0\0\0\x05I"].concat()).unwrap();
+        String::from_utf8(password).unwrap().trim_end_matches('\0').to_owned()
+    });
+    (port, talks)
+}
+
+#[test]
+fn a_password_is_given_in_clear_or_as_md5_as_the_server_asks() {
+    let login = |port: u16| {
+        let url = SecretText::plain(format!("postgres://weir:geheim@127.0.0.1:{port}/dev"));
+        let address = crate::redshift::Address::of_url(&url).unwrap();
+        crate::Client::login(&address, &address.login().unwrap(), Duration::from_secs(5)).map(drop)
+    };
+    let (port, talks) = asks(b"R\0\0\0\x08\0\0\0\x03".to_vec());
+    login(port).unwrap();
+    assert_eq!(talks.join().unwrap(), "geheim");
+    let (port, talks) = asks(b"R\0\0\0\x0c\0\0\0\x05salt".to_vec());
+    login(port).unwrap();
+    // md5(md5("geheim" + "weir") + "salt")
+    assert_eq!(talks.join().unwrap(), "md55996a244828c6635faf05a69e4bd6913");
+}
+
 #[test]
 fn a_server_that_asks_for_another_proof_than_a_password_is_told() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The client's end of the wire: plain on this machine, TLS to everywhere else.
+//! The client's end of the wire: TLS, and plain only to this machine where nothing else is spoken there.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -18,16 +18,22 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Connects: to this machine without TLS, since the double there has none; else with it and with a certificate that the
-    /// system trusts, or not at all.
+    /// Connects, with a certificate that the system trusts or not at all; to this machine also without, since the double has
+    /// none.
     pub fn open(host: &str, port: u16, patience: Duration) -> io::Result<Self> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in (host, port).to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, patience) {
-                Ok(socket) if address.ip().is_loopback() => return Ok(Self::Plain(socket)),
-                Ok(socket) => {
+                Ok(mut socket) => {
                     socket.set_read_timeout(Some(patience))?;
-                    return Self::secured(socket, host);
+                    socket.write_all(&SSL_REQUEST)?;
+                    let mut answer = [0];
+                    socket.read_exact(&mut answer)?;
+                    return match &answer {
+                        b"S" => Self::secured(socket, host),
+                        b"N" if address.ip().is_loopback() => Ok(Self::Plain(socket)),
+                        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks no TLS")),
+                    };
                 }
                 Err(error) => last = error,
             }
@@ -35,13 +41,7 @@ impl Socket {
         Err(last)
     }
 
-    fn secured(mut socket: TcpStream, host: &str) -> io::Result<Self> {
-        socket.write_all(&SSL_REQUEST)?;
-        let mut answer = [0];
-        socket.read_exact(&mut answer)?;
-        if answer != *b"S" {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks no TLS"));
-        }
+    fn secured(socket: TcpStream, host: &str) -> io::Result<Self> {
         let invalid = |error: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, error);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Arc::new(Verifier::new(provider.clone()).map_err(invalid)?);
