@@ -16,10 +16,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ci: install the linters", "changes the machine"),
     ("ci: check", "tests/product/infra.rs runs it"),
     ("ci: build the book", "installs mdbook"),
-    ("deploy: plan", "needs an account"),
-    ("environment: plan", "needs an account"),
-    ("environment: apply the saved plan", "needs an account"),
-    ("environment: smoke test", "infra/smoke is run below against made-up answers"),
     ("release: build", "half an hour of compiling"),
     ("release: build the function", "needs Docker"),
     ("release: bill of materials", "installs cargo-cyclonedx"),
@@ -28,7 +24,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 const RUN_HERE: &[&str] = &[
+    "deploy: plan",
     "deploy: comment",
+    "environment: plan",
+    "environment: apply the saved plan",
+    "environment: smoke test",
     "environment: how to roll back",
     "release: the tag is the version",
     "release: pack",
@@ -154,6 +154,57 @@ fn the_comment_shows_the_plan() {
     assert!(comment.contains("  + bucket\n"), "{comment}");
     let called = fs::read_to_string(folder.path().join("called")).unwrap();
     assert_eq!(called.trim(), "pr comment 7 --body-file comment.md");
+}
+
+/// Runs a block in an environment's folder with a Terraform that takes note of its calls and whose plan ends with `code`; what
+/// came of it, the calls, and what the block gave to the steps behind it.
+fn in_environment(block: &str, code: i32) -> (Output, Vec<String>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("infra/environments/qa");
+    fs::create_dir_all(&here).unwrap();
+    let terraform =
+        format!("echo \"$*\" >>called; [ \"$1\" != plan ] || exit {code}; [ \"$1\" != show ] || echo shown");
+    program(&here, "terraform", &terraform);
+    let policy = "open('policed', 'w').write(open('plan.json').read())";
+    fs::write(folder.path().join("infra/policy.py"), policy).unwrap();
+    program(&folder.path().join("infra"), "../smoke", "echo \"smoke $*\" >>called");
+    let (given, summary) = (here.join("given"), here.join("summary"));
+    let variables = [
+        ("GITHUB_OUTPUT", given.to_str().unwrap()),
+        ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()),
+        ("ENVIRONMENT", "qa"),
+        ("QUERY", "select 1"),
+    ];
+    let output = run(block, &here, &variables);
+    let read = |name: &str| fs::read_to_string(here.join(name)).unwrap_or_default();
+    let given = format!("{}{}{}", read("given"), read("policed"), read("summary"));
+    (output, read("called").lines().map(str::to_owned).collect(), given)
+}
+
+#[test]
+fn a_plan_is_held_to_the_policy_and_exactly_that_plan_is_applied() {
+    let init = "init -input=false -backend-config=backend.hcl";
+    let shown = ["show -json plan", "show -no-color plan"];
+    let (output, called, given) = in_environment("deploy: plan", 0);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(called, [init, "plan -input=false -lock=false -out=plan", shown[0], shown[1]]);
+    assert_eq!(given, "shown\n");
+
+    for (code, changes) in [(0, "no"), (2, "yes")] {
+        let (output, called, given) = in_environment("environment: plan", code);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(called[1], "plan -input=false -lock=false -detailed-exitcode -out=plan");
+        assert_eq!(given, format!("changes={changes}\nshown\nshown\n"));
+    }
+    let (output, called, given) = in_environment("environment: plan", 1);
+    assert_eq!((output.status.code(), called.len(), given.as_str()), (Some(1), 2, ""));
+
+    let (output, called, _) = in_environment("environment: apply the saved plan", 0);
+    assert!(output.status.success());
+    assert_eq!(called, [init, "apply -input=false plan"]);
+    let (output, called, _) = in_environment("environment: smoke test", 0);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(called, [init, "smoke qa select 1"]);
 }
 
 #[test]

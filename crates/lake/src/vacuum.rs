@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use deltalake::kernel::Action;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use weir_core::failpoint;
 
 use crate::error::LakeError;
 use crate::file::DataFile;
+use crate::lake::Lake;
 use crate::table::Table;
 
 /// What is in a table's folder.
@@ -149,15 +150,25 @@ impl Table {
         Ok(unnamed.fold((0, 0), |(files, bytes), (_, meta)| (files + 1, bytes + meta.bytes)))
     }
 
-    /// Data files that this version names and that are not there, as in a copy that has not come to its end.
-    pub async fn absent(&self) -> Result<Vec<DataFile>, LakeError> {
-        let stored = self.stored().await?;
-        Ok(self.files().filter(|file| !stored.data.contains_key(&file.path)).cloned().collect())
+    /// Of this version, what a copy of the lake in another place lacks: commits, and data files that they name. The copy is
+    /// not opened as a table: its objects may have come in any order.
+    pub async fn lacking_in(&self, copy: Option<&Lake>) -> Result<(Vec<i64>, Vec<DataFile>), LakeError> {
+        let there = match copy {
+            Some(copy) => self.stored_in(copy.inner.rooted.as_ref()).await?,
+            None => Stored::default(),
+        };
+        let commits = (0..=self.version()).filter(|version| !there.commits.contains_key(version)).collect();
+        let files = self.files().filter(|file| !there.data.contains_key(&file.path)).cloned().collect();
+        Ok((commits, files))
     }
 
     async fn stored(&self) -> Result<Stored, LakeError> {
+        self.stored_in(self.store()).await
+    }
+
+    async fn stored_in(&self, store: &dyn ObjectStore) -> Result<Stored, LakeError> {
         let folder = Path::from(self.full_name.as_str());
-        let mut listing = self.store().list(Some(&folder));
+        let mut listing = store.list(Some(&folder));
         let mut stored = Stored::default();
         while let Some(meta) = listing.try_next().await.map_err(|e| LakeError::store(self.full_name.as_str(), e))? {
             let Some(parts) = meta.location.prefix_match(&folder) else { continue };

@@ -28,7 +28,7 @@ use crate::{reconcile as reconciling, replica, run, verify};
 /// What a disaster at this moment would take for good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exposed {
-    /// Records or commits.
+    /// Records, or objects.
     pub count: u64,
     /// Age of the oldest.
     pub age: Duration,

@@ -17,36 +17,30 @@ pub(crate) async fn lacks(project: &Project, lake: &Lake, now: i64) -> Result<Op
     let mut at = project.lake.clone();
     at.root = root.clone();
     at.region = project.recovery.replica_region.clone().or(at.region);
-    // Opening a lake in a folder makes the folder.
-    let is_there =
-        |root: &LakeRoot| matches!(root, LakeRoot::S3(_)) || matches!(root, LakeRoot::Folder(f) if f.is_dir());
-    let replica = if is_there(root) { Some(Lake::open(Options::from(&at)).await?) } else { None };
+    let replica = match root {
+        // Opening it would make the folder.
+        LakeRoot::Folder(folder) if !folder.is_dir() => None,
+        LakeRoot::Folder(_) | LakeRoot::S3(_) => Some(Lake::open(Options::from(&at)).await?),
+    };
     let mut exposed = Exposed::default();
     for zone in ZONES {
         for name in lake.tables(zone).await? {
             let Some(table) = lake.table(zone, &name).await? else { continue };
-            let copy = match &replica {
-                Some(replica) => replica.table(zone, &name).await?,
-                None => None,
-            };
-            if let Some((commits, since)) = behind(&table, copy.as_ref()).await? {
-                exposed.add(commits, now - since);
+            if let Some((objects, since)) = behind(&table, replica.as_ref()).await? {
+                exposed.add(objects, now - since);
             }
         }
     }
     Ok(Some(exposed))
 }
 
-/// Commits that the copy does not have or cannot read, and when the oldest of what is missing came, milliseconds since
-/// 1970 UTC. Objects are copied in any order: a commit is there once the files that it names are.
-async fn behind(table: &Table, copy: Option<&Table>) -> Result<Option<(u64, i64)>, Diagnosed> {
-    let version = copy.map_or(-1, Table::version);
-    let missing = table.commit_infos(version, table.version()).await?;
-    let absent = match copy {
-        Some(copy) => copy.absent().await?,
+/// How many objects of a table the copy lacks, and when the oldest of them was written, milliseconds since 1970 UTC.
+async fn behind(table: &Table, copy: Option<&Lake>) -> Result<Option<(u64, i64)>, Diagnosed> {
+    let (commits, files) = table.lacking_in(copy).await?;
+    let oldest = match commits.first() {
+        Some(first) => table.commit_infos(first - 1, *first).await?,
         None => Vec::new(),
     };
-    let commits = missing.len() as u64 + u64::from(!absent.is_empty());
-    let committed = missing.iter().map(time_of);
-    Ok(committed.chain(absent.iter().map(|file| file.arrived() / 1000)).min().map(|since| (commits, since)))
+    let since = oldest.iter().map(time_of).chain(files.iter().map(|file| file.modified)).min();
+    Ok(since.map(|since| (commits.len() as u64 + files.len() as u64, since)))
 }

@@ -28,6 +28,8 @@ pub enum Start {
 
 /// The group that a reader names where nobody joins it and nothing is published: librdkafka wants one.
 const NO_GROUP: &str = "weir";
+/// Time between two looks for a partition's leader.
+const ELECTION: Duration = Duration::from_millis(100);
 
 /// What the group has said since the caller last asked: this reader's partitions from now on.
 struct Given {
@@ -145,8 +147,13 @@ impl Consumer {
     /// First offset still held, and the offset of the next record to come.
     pub fn watermarks(&self, partition: i32) -> Result<(i64, i64), StreamError> {
         self.let_in()?;
-        let marks = self.inner.fetch_watermarks(&self.topic, partition, REQUEST);
-        marks.map_err(|source| self.failed("read the offsets of", source))
+        let end = Instant::now() + REQUEST;
+        loop {
+            match self.inner.fetch_watermarks(&self.topic, partition, REQUEST) {
+                Err(error) if has_no_leader(&error) && Instant::now() < end => std::thread::sleep(ELECTION),
+                marks => return marks.map_err(|source| self.failed("read the offsets of", source)),
+            }
+        }
     }
 
     /// The id under which the broker knows this topic; another one after it was deleted and made anew.
@@ -280,6 +287,12 @@ impl Consumer {
         }
         error
     }
+}
+
+/// A partition that was just made, or moves to another broker.
+fn has_no_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 /// A connection that broke and comes back, or a group that finds together again.

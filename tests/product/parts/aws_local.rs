@@ -27,7 +27,8 @@ fn environment(at: &Value, server: &S3Server) -> Value {
         "lake": lake(server),
         "catalog": {"target": "glue", "endpoint": server.endpoint},
         "warehouse": {"target": "embedded"},
-        "recovery": {"rto": "1h", "rpo": "1h"},
+        // Nothing has been copied there yet.
+        "recovery": {"rto": "1h", "rpo": "1h", "replica": format!("s3://{}/copy", server.bucket)},
     })
 }
 
@@ -101,4 +102,7 @@ fn the_whole_path_stands_on_kafka_s3_and_glue_and_an_athena_like_reader_sees_its
     // A disaster, rehearsed on this very ground.
     let told = place.run(&["drill"]).stdout;
     assert!(told.contains("surrogate keys included; RTO met; RPO met"), "{told}");
+    let lacks =
+        told.lines().find_map(|line| line.strip_prefix("not in the replica")).expect("the replica is looked at");
+    assert_ne!(lacks.split_whitespace().next(), Some("0"), "{told}");
 }
