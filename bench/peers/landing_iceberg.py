@@ -32,6 +32,7 @@ connector = {
     "tasks.max": 2,
     "topics": given["topic"],
     "consumer.override.auto.offset.reset": "earliest",
+    "consumer.override.max.poll.records": 5000,
     "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
     # Byte 0, 4 bytes of the id under which the Confluent API knows the schema, Avro.
     "value.converter": "io.apicurio.registry.utils.converter.AvroConverter",
@@ -73,8 +74,8 @@ def worker():
         "plugin.path": work / "plugins",
     }
     settings.write_text("".join(f"{name}={value}\n" for name, value in said.items()))
-    flags = ["-Xms256M", "-Xmx2G", "-XX:+UseG1GC", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars.folder()}/*"]
-    command = ["java", *flags, "org.apache.kafka.connect.cli.ConnectStandalone", settings]
+    flags = ["-Xms256M", "-Xmx2G", "-XX:+UseG1GC", f"-Dlog4j2.configurationFile={logging}"]
+    command = ["java", *flags, "-cp", f"{jars.folder()}/*", "org.apache.kafka.connect.cli.ConnectStandalone", settings]
     return Part("connect", command, work / "connect.log", lambda: ready(address)), address
 
 
@@ -99,10 +100,10 @@ def create(name, **settings):
 
 
 def make_table():
-    """By a connector of one task that ends before its first commit: of two tasks that make a table at once, one asks for
-    the other's lock, in vain, and again after 5 seconds."""
+    """By a connector of one task that ends before its first commit: of two tasks that make a table at once, one asks in
+    vain for the other's lock, and again after 5 seconds."""
     create("table", **{"tasks.max": 1, "iceberg.control.commit.interval-ms": 3_600_000})
-    wait("table", lambda: pathlib.Path(table, "metadata/version-hint.text").exists())
+    wait("table", pathlib.Path(table, "metadata/version-hint.text").exists)
     ask("DELETE", f"{address}/connectors/table")
 
 
@@ -112,6 +113,7 @@ def land():
 
 
 def wait(name, done):
+    """Until `done`, unless a task of the connector failed."""
     end = time.monotonic() + LIMIT_SECONDS
     looked = time.monotonic()
     while not done():
