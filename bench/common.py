@@ -174,6 +174,10 @@ def write(case, found):
         name, pinned, version = line.partition("==")
         if pinned:
             versions[name] = version
+    for line in (here / "peers/jars.lock").read_text().splitlines():
+        _, artifact, *_, version = line.split()[1].split(":")
+        if artifact == "iceberg-kafka-connect":
+            versions[artifact] = version
     commit = subprocess.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     versions["weir"] = commit.stdout.strip()
     memory = next((line.split()[1] for line in open("/proc/meminfo") if line.startswith("MemTotal")), "0")

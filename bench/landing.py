@@ -1,4 +1,4 @@
-"""The case `landing`: a topic of change events in a real Kafka becomes a Delta table in hour folders."""
+"""The case `landing`: a topic of change events in a real Kafka becomes a table in hour folders."""
 
 import json
 import shutil
@@ -9,9 +9,10 @@ from common import all_runs, asked, build, cache, here, measured, peers, report,
 
 NAMES = {
     "weir": "Weir", "broken": "Weir, 1 in 1,000 broken", "spark": "Spark Structured Streaming", "python": "Python loop",
-    "consume": "limit: consume only", "decode": "limit: decode only, 1 core", "encode": "limit: write files only",
+    "iceberg": "Iceberg sink, Kafka Connect", "consume": "limit: consume only",
+    "decode": "limit: decode only, 1 core", "encode": "limit: write files only",
 }
-PEERS = ["spark", "python"]
+PEERS = ["spark", "python", "iceberg"]
 
 
 def main(arguments):
@@ -22,6 +23,8 @@ def main(arguments):
     work = cache() / "bench/landing"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    if "iceberg" in contestants:
+        fetch_jars(here / "peers")
     parts = Parts()
     try:
         print(f"bench: sending {args.rows:,} events", file=sys.stderr)
@@ -36,7 +39,7 @@ def main(arguments):
             at = work / "contest"
             shutil.rmtree(at, ignore_errors=True)
             at.mkdir()
-            return contest(name, bench, weir, python, work / "broken" if name == "broken" else folder, at)
+            return contest(name, bench, weir, python, parts, work / "broken" if name == "broken" else folder, at)
 
         runs = all_runs(contestants, args.rounds, fresh, once=PEERS)
     finally:
@@ -45,11 +48,15 @@ def main(arguments):
     return report("landing", args, NAMES, runs)
 
 
+def fetch_jars(of):
+    subprocess.run([sys.executable, root / "tests/parts/jars.py", "fetch", of], check=True)
+
+
 class Parts:
     """A Kafka and a registry of this run."""
 
     def __init__(self):
-        subprocess.run([sys.executable, root / "tests/parts/jars.py", "fetch"], check=True)
+        fetch_jars(root / "tests/parts")
         command = [sys.executable, root / "tests/parts/parts.py", "kafka", "registry"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
@@ -57,13 +64,14 @@ class Parts:
             sys.exit("bench: Kafka did not start")
         where = json.loads(line)
         self.brokers, self.registry = where["kafka"]["plain"], where["registry"]
+        self.apicurio = where["apicurio"]
 
     def stop(self):
         self.process.stdin.close()
         self.process.wait()
 
 
-def contest(name, bench, weir, python, folder, at):
+def contest(name, bench, weir, python, parts, folder, at):
     """One run of one contestant in a process and a folder of its own, and whether its table is right."""
     if name == "decode":
         return measured([bench, "decode", folder, "weir"], {})
@@ -76,8 +84,11 @@ def contest(name, bench, weir, python, folder, at):
         run, _ = whole_process(command)
         table = at / "lake/landing/order_item"
     else:
-        environment = {"WEIR_BENCH_IVY": str(cache() / "bench/ivy"), "WEIR_BENCH_WORK": str(at)}
-        table = at / "table"
+        environment = {
+            "WEIR_BENCH_IVY": str(cache() / "bench/ivy"), "WEIR_BENCH_WORK": str(at),
+            "WEIR_BENCH_APICURIO": parts.apicurio,
+        }
+        table = at / "lake/table"
         run = measured([python, here / "peers" / f"landing_{name}.py", folder, table], environment)
     if run["ok"]:
         letters = [at / "lake/deadletter/order_item"] if name == "broken" else []

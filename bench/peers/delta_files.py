@@ -21,9 +21,14 @@ def active_files(table):
 
 def delta_relation(table):
     """A DuckDB connection, and the table in its SQL."""
+    return relation(active_files(table))
+
+
+def relation(files):
+    """A DuckDB connection, and these Parquet files in its SQL."""
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
-    names = ", ".join("'" + file + "'" for file in active_files(table))
+    names = ", ".join("'" + file + "'" for file in files)
     return connection, f"read_parquet([{names}])"

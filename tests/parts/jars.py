@@ -1,10 +1,10 @@
 """Fetches what pom.xml names, once per content of jars.lock, and holds every file to its checksum.
 
-    jars.py fetch     into WEIR_CACHE (~/.cache/weir)
-    jars.py lock      writes jars.lock anew from what Maven resolves
+    jars.py fetch [FOLDER]    into WEIR_CACHE (~/.cache/weir)
+    jars.py lock [FOLDER]     writes jars.lock anew from what Maven resolves
 
-Maven fetches, with the user's own settings; where there is none, plain HTTP from the repository that
-WEIR_MAVEN_REPOSITORY names (Maven Central).
+FOLDER has the two files; where it is not given, it is the one beside this. Maven fetches, with the user's own settings;
+where there is none, plain HTTP from the repository that WEIR_MAVEN_REPOSITORY names (Maven Central).
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-LOCK = HERE / "jars.lock"
 CACHE = Path(os.environ.get("WEIR_CACHE") or Path.home() / ".cache/weir")
 REPOSITORY = os.environ.get("WEIR_MAVEN_REPOSITORY", "https://repo.maven.apache.org/maven2")
 
@@ -26,16 +25,16 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def maven(goal, *options):
+def maven(of, goal, *options):
     plugin = f"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:{goal}"
-    command = ["mvn", "-q", "-B", "-ntp", "-f", HERE / "pom.xml", plugin, "-DincludeScope=runtime", *options]
+    command = ["mvn", "-q", "-B", "-ntp", "-f", of / "pom.xml", plugin, "-DincludeScope=runtime", *options]
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
-def locked():
+def locked(of):
     """Per file name: its checksum, and its place in a repository."""
     files = {}
-    for line in LOCK.read_text().splitlines():
+    for line in (of / "jars.lock").read_text().splitlines():
         checksum, coordinates = line.split()
         group, artifact, kind, *classifier, version = coordinates.split(":")
         name = "-".join([artifact, version, *classifier]) + "." + kind
@@ -43,21 +42,21 @@ def locked():
     return files
 
 
-def folder():
+def folder(of=HERE):
     """Where every file of the lock is, whole and checked, once it was fetched; the registry's archive is unpacked in it."""
-    return CACHE / f"parts-{sha256(LOCK)[:12]}"
+    return CACHE / f"{of.name}-{sha256(of / 'jars.lock')[:12]}"
 
 
-def fetch():
+def fetch(of):
     """Makes the folder unless it is there."""
-    if folder().exists():
+    if folder(of).exists():
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=CACHE, prefix="parts."))
+    work = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"{of.name}."))
     try:
         if shutil.which("mvn"):
-            maven("copy-dependencies", f"-DoutputDirectory={work}")
-        for name, (checksum, place) in locked().items():
+            maven(of, "copy-dependencies", f"-DoutputDirectory={work}")
+        for name, (checksum, place) in locked(of).items():
             if not (work / name).exists():
                 urllib.request.urlretrieve(f"{REPOSITORY}/{place}", work / name)
             if sha256(work / name) != checksum:
@@ -65,15 +64,15 @@ def fetch():
             if name.endswith(".tar.gz"):
                 shutil.unpack_archive(work / name, work / "registry")
                 (work / name).unlink()
-        work.rename(folder())  # the last step, so that a folder that is there is whole
+        work.rename(folder(of))  # the last step, so that a folder that is there is whole
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def lock():
+def lock(of):
     with tempfile.TemporaryDirectory() as work:
-        maven("copy-dependencies", f"-DoutputDirectory={work}")
-        maven("list", f"-DoutputFile={work}/list")
+        maven(of, "copy-dependencies", f"-DoutputDirectory={work}")
+        maven(of, "list", f"-DoutputFile={work}/list")
         lines = []
         for line in Path(work, "list").read_text().splitlines():
             words = line.strip().split(":")
@@ -83,13 +82,11 @@ def lock():
             group, artifact, kind, *classifier, version = words[:-1]
             name = "-".join([artifact, version, *classifier]) + "." + kind
             lines.append(f"{sha256(Path(work, name))}  {coordinates}\n")
-    LOCK.write_text("".join(sorted(lines, key=lambda line: line.split()[1])))
+    (of / "jars.lock").write_text("".join(sorted(lines, key=lambda line: line.split()[1])))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["fetch"]:
-        fetch()
-    elif sys.argv[1:] == ["lock"]:
-        lock()
-    else:
+    verbs = {"fetch": fetch, "lock": lock}
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in verbs:
         sys.exit(__doc__)
+    verbs[sys.argv[1]](Path(sys.argv[2]).resolve() if len(sys.argv) == 3 else HERE)
