@@ -116,8 +116,8 @@ fn asks(request: Vec<u8>) -> (u16, std::thread::JoinHandle<String>) {
 #[test]
 fn a_password_is_given_in_clear_or_as_md5_as_the_server_asks() {
     let login = |port: u16| {
-        let url = SecretText::plain(format!("postgres://weir:geheim@127.0.0.1:{port}/dev"));
-        let address = crate::redshift::Address::of_url(&url).unwrap();
+        let url = weir_project::Secret::plain(format!("postgres://weir:geheim@127.0.0.1:{port}/dev"));
+        let address = crate::redshift::Address::of_url(url).unwrap();
         crate::Client::login(&address, &address.login().unwrap(), Duration::from_secs(5)).map(drop)
     };
     let (port, talks) = asks(b"R\0\0\0\x08\0\0\0\x03".to_vec());
