@@ -31,9 +31,6 @@ pub struct Loaded {
 /// Asks a load ledger for its newest build.
 pub const LAST_BUILD: &str = "SELECT COALESCE(MAX(build), 0) FROM staging.load_ledger";
 
-/// What a load ledger says of the tables of a build.
-const LOADED: &str = "SELECT table_name, version, upserts, deletes FROM staging.load_ledger";
-
 /// The newest build in the load ledger; 0 if none.
 pub fn last_build(connection: &mut dyn Connection) -> Result<u64, WarehouseError> {
     if !has_table(connection, "load_ledger")? {
@@ -79,26 +76,28 @@ fn refuse_another_line(connection: &mut dyn Connection, lake: &LakeFiles, last: 
     if last == 0 {
         return Ok(());
     }
-    let another = || WarehouseError::AnotherLine { build: last };
     let published = match publication(lake, last) {
         Err(WarehouseError::Publication { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Err(another());
+            return Err(WarehouseError::AnotherLine { build: last });
         }
         published => published?,
     };
-    let rows: Vec<String> = published.tables.iter().map(|table| ledger_row(table).join("/")).collect();
-    let mut same = true;
-    connection.each_row(&format!("{LOADED} WHERE build = {last}"), &mut |row| {
-        let row: Vec<String> = row.iter().map(ToString::to_string).collect();
-        same &= rows.contains(&row.join("/"));
-    })?;
-    if same { Ok(()) } else { Err(another()) }
+    match connection.scalar(&strangers(&published))?.as_deref() {
+        Some("0") => Ok(()),
+        _ => Err(WarehouseError::AnotherLine { build: last }),
+    }
 }
 
-/// What the load ledger says of a table's part in a build, but for the build.
-fn ledger_row(table: &PublishedTable) -> [String; 4] {
-    let (upserts, deletes) = sums(table);
-    [table.table.to_string(), table.version.to_string(), upserts.to_string(), deletes.to_string()]
+/// Counts what the load ledger says of this build and the lake does not.
+fn strangers(publication: &Publication) -> String {
+    let row = |table: &PublishedTable| {
+        let ((upserts, deletes), PublishedTable { table, version, .. }) = (sums(table), table);
+        format!("(table_name = '{table}' AND version = {version} AND upserts = {upserts} AND deletes = {deletes})")
+    };
+    // Not one row where a build has no tables.
+    let rows: Vec<String> = std::iter::once("FALSE".to_owned()).chain(publication.tables.iter().map(row)).collect();
+    let build = publication.build;
+    format!("SELECT COUNT(*) FROM staging.load_ledger WHERE build = {build} AND NOT ({})", rows.join(" OR "))
 }
 
 /// Rows set and rows deleted.
