@@ -7,14 +7,23 @@ use weir_testkit::harness::{Weir, root};
 use crate::place::{Place, text};
 use crate::s3::simulate;
 
-/// The estimate of an environment of the reference pipeline, with no lake to measure.
+/// The estimate of an environment of the reference pipeline, with no lake to measure: in a folder, and so without Redshift.
 fn estimate(env: &str, more: &[&str]) -> Value {
-    let nowhere = tempfile::tempdir().unwrap();
-    let pipeline = root().join("pipelines/retail");
-    let dir = nowhere.path().join("none");
-    let place = ["-p", pipeline.to_str().unwrap(), "-d", dir.to_str().unwrap(), "-e", env, "-o", "json"];
-    let call = [&place[..], &["--set", "lake.root=lake", "plan", "--cost"], more].concat();
-    let outcome = Weir::new(call).dir(nowhere.path()).run().expect_code(0);
+    let place = Place::reference();
+    let warehouse = Regex::new("warehouse:\n(  .*\n)+").unwrap();
+    if env != "dev" {
+        let embedded = "warehouse:\n  target: embedded\n";
+        place.edit(&format!("environments/{env}.yaml"), |text| warehouse.replace(&text, embedded).into_owned());
+    }
+    let (pipeline, dir) = (place.pipeline(), place.path().join("none"));
+    let sizes = root().join(format!("infra/environments/{env}/sizes.auto.tfvars.json"));
+    let mut call = vec!["-p", pipeline.to_str().unwrap(), "-d", dir.to_str().unwrap(), "-e", env, "-o", "json"];
+    call.extend(["--set", "lake.root=lake", "plan", "--cost"]);
+    if !more.contains(&"--sizes") {
+        call.extend(["--sizes", sizes.to_str().unwrap()]);
+    }
+    call.extend(more);
+    let outcome = Weir::new(call).dir(place.path()).run().expect_code(0);
     assert!(!dir.exists(), "a plan made a folder");
     serde_json::from_str::<Value>(&outcome.stdout).unwrap()[0]["estimate"].clone()
 }
