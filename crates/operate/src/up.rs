@@ -128,16 +128,19 @@ async fn refresh(
     Ok(mirror::schedule(mirrors, every, stop.cancelled_owned()))
 }
 
-/// Serves the warehouse alone until `stop`, and leaves a note of it in the folder meanwhile.
+/// Serves the warehouse alone until `stop`, and leaves a note of it in the folder meanwhile. `ready` is told the port once
+/// the note is there.
 pub async fn serve(
     dir: &Path,
     warehouse: Arc<Warehouse>,
     listener: TcpListener,
     services: Option<&Services>,
+    ready: impl FnOnce(u16),
     stop: CancellationToken,
 ) -> Result<(), Diagnosed> {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let _announced = Announced::write(dir, port, services)?;
+    ready(port);
     Ok(weir_warehouse::wire::serve(warehouse, listener, Users::Trust, stop.cancelled_owned()).await?)
 }
 

@@ -72,10 +72,8 @@ async fn serve(site: &Site, warehouse: Arc<Warehouse>) -> Result<(), Failure> {
         Ok(listener) => listener,
         Err(_) => up::bind(0).await.map_err(Failure::of)?,
     };
-    let port = listener.local_addr().context("the wire has no address")?.port();
-    say(&format!("\nserving until Ctrl-C: psql -h 127.0.0.1 -p {port} -U weir weir"));
-    let stop = until_asked_to_stop();
-    Ok(up::serve(&site.dir, warehouse, listener, Some(&site.services), stop).await?)
+    let ready = |port| say(&format!("\nserving until Ctrl-C: psql -h 127.0.0.1 -p {port} -U weir weir"));
+    Ok(up::serve(&site.dir, warehouse, listener, Some(&site.services), ready, until_asked_to_stop()).await?)
 }
 
 fn print(format: Format, report: &DemoReport, warehouse: &Warehouse, dir: &Path, kept: bool) -> Result<(), Failure> {

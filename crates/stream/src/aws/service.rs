@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use chrono::Utc;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
@@ -55,16 +54,6 @@ impl ServiceError {
             Self::Refused { status, code, .. } => *status >= 500 || *status == 429 || code.starts_with("Throttl"),
         }
     }
-}
-
-/// The answer of a refusal; its type may have a namespace in front, `com.amazonaws.glue#`.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Refusal {
-    #[serde(rename = "__type", alias = "code")]
-    kind: String,
-    #[serde(alias = "Message")]
-    message: String,
 }
 
 impl Service {
@@ -135,13 +124,12 @@ impl Service {
         if status.is_success() {
             return Ok(text);
         }
-        let Refusal { kind, message } = match serde_json::from_str(&text) {
-            Ok(refusal) => refusal,
-            Err(_) => Refusal {
-                kind: element(&text, "Code").unwrap_or_default(),
-                message: element(&text, "Message").unwrap_or_default(),
-            },
-        };
+        let told: Value = serde_json::from_str(&text).unwrap_or_default();
+        // Some services write a name large or small, or both.
+        let field = |names: [&str; 2]| names.iter().find_map(|name| told.get(name)?.as_str().map(str::to_owned));
+        let kind = field(["__type", "code"]).or_else(|| element(&text, "Code")).unwrap_or_default();
+        let message = field(["message", "Message"]).or_else(|| element(&text, "Message")).unwrap_or_default();
+        // There may be a namespace in front, `com.amazonaws.glue#`.
         let code = kind.rsplit('#').next().unwrap_or_default().to_owned();
         Err(ServiceError::Refused { status: status.as_u16(), code, message })
     }
