@@ -1,7 +1,7 @@
 //! A build whose warehouse is elsewhere: through a double of the Data API, and on the Postgres wire. What stands behind both is
 //! another folder's warehouse, served.
 
-mod data_api;
+pub mod data_api;
 mod wire;
 
 use std::time::Duration;
@@ -13,20 +13,23 @@ use self::data_api::{DataApi, Fault};
 use crate::place::{Place, text};
 
 /// A folder whose warehouse is served.
-struct Elsewhere {
+pub struct Elsewhere {
     place: Place,
     _serving: Running,
 }
 
 impl Elsewhere {
     fn start() -> Self {
-        let place = Place::reference();
+        Self::of(Place::reference())
+    }
+
+    pub fn of(place: Place) -> Self {
         let mut serving = place.weir(&["serve", "--port", "0"]).start();
         serving.wait_for("psql", Duration::from_secs(60));
         Self { place, _serving: serving }
     }
 
-    fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.place.running()["wire"].as_u64().unwrap().try_into().unwrap()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use weir_core::diagnosis::Diagnosed;
-use weir_project::Project;
+use weir_project::{LakeRoot, Project};
 use weir_warehouse::load::migrations;
 use weir_warehouse::mirror::decode::RegistryDecode;
 use weir_warehouse::mirror::source::Kafka;
@@ -17,7 +17,7 @@ use weir_warehouse::{
 use crate::error::OperateError;
 use crate::run::blocking;
 use crate::running::running;
-use crate::site::Site;
+use crate::site::{Site, open_lake};
 
 /// The warehouse's file, in the folder of the embedded parts.
 pub(crate) const FILE: &str = "warehouse.duckdb";
@@ -65,10 +65,20 @@ pub fn open(site: &Site) -> Result<Arc<Warehouse>, Diagnosed> {
     Ok(Arc::new(Warehouse::open(&site.warehouse_file(), options)?))
 }
 
-/// Opens the warehouse without a stream: queries only, no refresh.
-pub fn open_alone(project: &Project, dir: &Path) -> Result<Arc<Warehouse>, Diagnosed> {
+/// Opens the warehouse without a stream: no refresh. COPY reads a lake in a bucket, where that can be reached.
+pub async fn open_alone(project: &Project, dir: &Path) -> Result<Arc<Warehouse>, Diagnosed> {
     embedded(project)?;
-    Ok(Arc::new(Warehouse::open(&dir.join(FILE), alone(project))?))
+    let bucket = match &project.lake.root {
+        LakeRoot::Folder(_) => None,
+        LakeRoot::S3(_) => match open_lake(project).await {
+            Ok(lake) => Some(Bucket::new(lake.location(), lake.store(), Handle::current())),
+            Err(error) => {
+                tracing::warn!(%error, "the lake cannot be reached: COPY will not read it");
+                None
+            }
+        },
+    };
+    Ok(Arc::new(Warehouse::open(&dir.join(FILE), Options { bucket, ..alone(project) })?))
 }
 
 fn alone(project: &Project) -> Options {

@@ -1,28 +1,29 @@
 //! The environment `aws-local`: what the pipeline stands on in AWS, as far as it runs on one machine, and all of it together.
 //!
-//! Apache Kafka with SASL, a registry, the lake and Glue's catalog on a double of AWS. The warehouse is Redshift's double, and
-//! the password comes from a file; what else there is to stand in for a part of AWS has its place in [`environment`].
+//! Apache Kafka with SASL, a registry, the lake, Glue's catalog and Secrets Manager on doubles of AWS. The warehouse is Redshift's
+//! double, first in the process, then behind a double of the Data API.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_testkit::harness::{S3Server, read_json, reader, s3};
+use weir_testkit::harness::{S3Server, read_json, reader, s3, vault};
 
 use super::{client, parts};
 use crate::path::reconciled;
 use crate::place::{CREDENTIALS, Place, text};
-use crate::s3::{lake, simulate};
+use crate::redshift::Elsewhere;
+use crate::redshift::data_api::DataApi;
+use crate::s3::{self as bucket, lake, simulate};
 
 /// The settings of the environment.
 fn environment(at: &Value, server: &S3Server) -> Value {
     let kafka = &at["kafka"];
-    let password = format!("${{file:{}}}", kafka["password"].as_str().unwrap());
     json!({
         "stream": {
             "brokers": kafka["sasl"],
             "registry": at["registry"],
             "partitions": 2,
-            "client": client(kafka, "sasl", &password),
+            "client": client(kafka, "sasl", "${aws-sm:shop/registry}"),
         },
         "lake": lake(server),
         "catalog": {"target": "glue", "endpoint": server.endpoint},
@@ -32,8 +33,10 @@ fn environment(at: &Value, server: &S3Server) -> Value {
     })
 }
 
-fn aws_local(at: &Value, server: &S3Server) -> Place {
+fn aws_local(at: &Value, server: &S3Server, secrets: &str) -> Place {
     let mut place = Place::reference().with_aws();
+    place.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets);
+    place.set("AWS_REGION", "us-east-1");
     let file = place.pipeline().join("environments/aws-local.yaml");
     // JSON is YAML.
     std::fs::write(file, environment(at, server).to_string()).unwrap();
@@ -58,7 +61,9 @@ fn athena(server: &S3Server, queries: &[&str]) -> Vec<Vec<String>> {
 fn the_whole_path_stands_on_kafka_s3_and_glue_and_an_athena_like_reader_sees_its_rows() {
     let Some(at) = parts("") else { return };
     let Some(server) = s3(0) else { return };
-    let place = aws_local(&at, &server);
+    let password = std::fs::read_to_string(at["kafka"]["password"].as_str().unwrap()).unwrap();
+    let Some(secrets) = vault(password.trim_end_matches('\n'), "unused") else { return };
+    let place = aws_local(&at, &server, &secrets.endpoint);
     place.run(&["validate"]);
     simulate(&place);
 
@@ -81,9 +86,9 @@ fn the_whole_path_stands_on_kafka_s3_and_glue_and_an_athena_like_reader_sees_its
     let of = |schema: &str| queries.map(|query| query.replace("SCHEMA", schema));
     let outside = of("retail_aws_local_curated");
     let outside = athena(&server, &outside.each_ref().map(String::as_str));
-    for (query, outside) in of("analytics").iter().zip(outside) {
+    for (query, outside) in of("analytics").iter().zip(&outside) {
         assert!(!outside.is_empty(), "{query}");
-        assert!(place.lines(query) == outside, "{query}");
+        assert!(place.lines(query) == *outside, "{query}");
     }
     let zones = [("landing", "\"order\""), ("staging", "\"order\""), ("staging", "customer")];
     let counts = zones.map(|(zone, table)| format!("select count(*) from retail_aws_local_{zone}.{table}"));
@@ -105,4 +110,21 @@ fn the_whole_path_stands_on_kafka_s3_and_glue_and_an_athena_like_reader_sees_its
     let lacks =
         told.lines().find_map(|line| line.strip_prefix("not in the replica")).expect("the replica is looked at");
     assert_ne!(lacks.split_whitespace().next(), Some("0"), "{told}");
+
+    // The same builds in a Redshift: it reads the change sets from the bucket, and is asked through the Data API.
+    let elsewhere = Elsewhere::of(bucket::place(&server));
+    let api = DataApi::start(elsewhere.port());
+    place.edit("environments/aws-local.yaml", |text| {
+        let mut settings: Value = serde_json::from_str(&text).unwrap();
+        settings["warehouse"] = json!({
+            "target": "redshift", "workgroup": "aws-local", "database": "shop", "region": "us-east-1",
+            "endpoint": api.endpoint, "mirrors": false,
+        });
+        settings.to_string()
+    });
+    place.run(&["build"]);
+    for (query, outside) in of("analytics").iter().zip(&outside) {
+        assert!(place.lines(query) == *outside, "{query}");
+    }
+    assert!(!api.asked("ExecuteStatement").is_empty());
 }
