@@ -117,7 +117,7 @@ fn the_whole_path_stands_on_kafka_s3_and_glue_and_an_athena_like_reader_sees_its
     place.edit("environments/aws-local.yaml", |text| {
         let mut settings: Value = serde_json::from_str(&text).unwrap();
         settings["warehouse"] = json!({
-            "target": "redshift", "workgroup": "aws-local", "database": "shop", "region": "us-east-1",
+            "target": "redshift", "workgroup": "aws-local", "database": "shop", "region": "eu-central-1",
             "endpoint": api.endpoint, "mirrors": false,
         });
         settings.to_string()
