@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
+use arrow::array::{
+    ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use weir_core::name::Identifier;
@@ -177,6 +179,22 @@ impl Rows {
         let keep = hours.iter().zip(&identities).map(|(hour, identity)| seen.insert((*hour, &**identity))).collect();
         drop(seen);
         Ok(Self { batch, hours, identities, keep })
+    }
+
+    /// Brings the rows of each hour together, those of an hour in order of arrival. So they are written, and so they need
+    /// not be copied for it: a batch is most of what memory holds.
+    pub fn sort_by_hour(&mut self) -> Result<(), ArrowError> {
+        if self.hours.is_sorted() {
+            return Ok(());
+        }
+        let mut order: Vec<u32> = (0u32..).zip(&self.hours).map(|(row, _)| row).collect();
+        order.sort_by_key(|row| self.hours[*row as usize]);
+        let mut identities: Vec<_> = std::mem::take(&mut self.identities).into_iter().map(Some).collect();
+        self.identities = order.iter().filter_map(|row| identities[*row as usize].take()).collect();
+        self.keep = order.iter().map(|row| self.keep[*row as usize]).collect();
+        self.hours.sort();
+        self.batch = take_record_batch(&self.batch, &UInt32Array::from(order))?;
+        Ok(())
     }
 
     /// Drops the rows whose identity their hour's folder holds already; whether there were any.

@@ -240,6 +240,8 @@ impl Worker<'_> {
         decoded.parts.clear();
         let lateness = i64::try_from(self.settings.allowed_lateness.as_micros()).unwrap_or(i64::MAX);
         let late = batch::late(&rows.batch, &mut self.standing.newest, lateness).map_err(self.rows())?;
+        // What is late, the order of arrival says; nothing else asks for it.
+        rows.sort_by_hour().map_err(self.rows())?;
         let ranges_by_hour = rows.order_key_ranges().map_err(self.rows())?;
         let mut searched = HashSet::new();
         let mut files: Option<Vec<DataFile>> = None;
