@@ -15,9 +15,10 @@ from deltalake import DeltaTable
 def main() -> None:
     place, sql = sys.argv[1:3]
     with tempfile.TemporaryDirectory() as folder:
-        files = DeltaTable(place).file_uris()
+        table = DeltaTable(place)
+        files = table.file_uris()
         files = fetched(files, folder) if place.startswith("s3://") else [path.removeprefix("file://") for path in files]
-        print(json.dumps(asked(files, sql)))
+        print(json.dumps(asked(files, sql, table.schema().fields)))
 
 
 def fetched(urls: list[str], folder: str) -> list[str]:
@@ -35,13 +36,18 @@ def fetched(urls: list[str], folder: str) -> list[str]:
     return files
 
 
-def asked(files: list[str], sql: str) -> dict:
+def asked(files: list[str], sql: str, fields: list) -> dict:
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
     if files:
         # Hive folders give the partition columns; their types are those of the table, not guesses.
         scan = connection.read_parquet(files, hive_partitioning=True, union_by_name=True)
         connection.register("t", scan)
+    else:
+        # Made, and not committed to yet.
+        kinds = {field.name: getattr(field.type, "type", "") for field in fields}
+        columns = [f'"{name}" {"bigint" if kind in ("integer", "long") else "varchar"}' for name, kind in kinds.items()]
+        connection.execute(f"create table t ({', '.join(columns)})")
     result = connection.execute(sql)
     columns = [column[0] for column in result.description]
     return {"columns": columns, "rows": [[plain(value) for value in row] for row in result.fetchall()]}
